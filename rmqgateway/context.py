@@ -1,0 +1,61 @@
+"""Who asks, over what, until when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rmqgateway.interfaces import ISession
+
+__all__ = ["Context", "Credential"]
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """What a client offers to prove who it is; the door verifies it, nobody else reads a name out of it.
+
+    Either an access key with a signature over the bytes that its protocol signs, or a token.
+
+    :ivar algorithm: ``HmacSHA1`` or ``HmacSHA256``. :ivar signature: raw bytes, decoded from the protocol's text.
+    :ivar signed_at: when it says it was signed, seconds since 1970, where its protocol has that; checked for replay.
+    """
+
+    access_key: str = ""
+    signature: bytes = b""
+    signed: bytes = b""
+    algorithm: str = "HmacSHA1"
+    signed_at: float | None = None
+    security_token: str = ""
+    token: str = ""
+
+
+class Context:
+    """One request's circumstances. Cheap: made for each request, since one connection can carry several identities.
+
+    :ivar session: the connection's session.
+    :ivar credential: what the client offered with this request, or None.
+    :ivar deadline: in reactor seconds, when the client stops waiting, or None.
+    :ivar trace: W3C ``traceparent`` as sent, or "".
+    :ivar request_id: for logs and error replies, or "".
+    :ivar namespace: RocketMQ's namespace of the request, or ""; names in commands already carry it.
+    """
+
+    __slots__ = ("credential", "deadline", "namespace", "request_id", "session", "trace", "user")
+
+    def __init__(
+        self,
+        session: ISession,
+        credential: Credential | None = None,
+        deadline: float | None = None,
+        trace: str = "",
+        request_id: str = "",
+        namespace: str = "",
+    ) -> None:
+        self.session = session
+        self.credential = credential
+        self.deadline = deadline
+        self.trace = trace
+        self.request_id = request_id
+        self.namespace = namespace
+        self.user: str | None = None  # set by the door, from a verified credential only

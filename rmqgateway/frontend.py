@@ -1,0 +1,113 @@
+"""What a front-end is made with; light, since drop-ins in ``twisted/plugins`` import it on every twistd run."""
+
+from __future__ import annotations
+
+import enum
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rmqgateway.interfaces import IFrontEndMaker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ConnectionInformation", "FrontEndMaker", "Recognition", "RouteDeclaration"]
+
+
+class Recognition(enum.Enum):
+    """Whether a connection is a front-end's, judged by its first bytes."""
+
+    YES = "yes"
+    NO = "no"
+    MORE = "more"
+
+
+class ConnectionInformation:
+    """What a front-end is told about a new connection.
+
+    :ivar peer: the client's address (IAddress). :ivar advertised: "host:port" under which this client reaches us.
+    :ivar secure: whether it came over TLS. :ivar listener: the listener's name, for logs and metrics.
+    """
+
+    __slots__ = ("advertised", "listener", "peer", "secure")
+
+    def __init__(self, peer: Any, advertised: str, secure: bool, listener: str) -> None:
+        self.peer = peer
+        self.advertised = advertised
+        self.secure = secure
+        self.listener = listener
+
+
+class RouteDeclaration:
+    """One HTTP route: method, path prefix, media types of the request body, priority.
+
+    :ivar methods: such as ``("POST",)``; HEAD goes with GET by itself. :ivar path: a whole path, or with a final ``/*``
+        a prefix. :ivar media_types: accepted request media types without parameters, () for any; a final ``*`` matches
+        the rest. :ivar priority: among routes that match, the greater wins; equal ones that overlap are refused at start.
+    :ivar data: the front-end's own.
+    """
+
+    __slots__ = ("data", "media_types", "methods", "path", "priority")
+
+    def __init__(
+        self,
+        methods: tuple[str, ...],
+        path: str,
+        media_types: tuple[str, ...] = (),
+        priority: int = 0,
+        data: Any = None,
+    ) -> None:
+        self.methods = methods
+        self.path = path
+        self.media_types = media_types
+        self.priority = priority
+        self.data = data
+
+
+@implementer(IPlugin, IFrontEndMaker)
+class FrontEndMaker:
+    """Announces a front-end by strings; imports it on first use.
+
+    :param module: the module to import. :param attribute: the name in it that is the front-end, or a callable without
+        arguments that makes it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        module: str,
+        attribute: str = "front_end",
+        *,
+        extra: str = "",
+        enabled_by_default: bool = False,
+    ) -> None:
+        self.name = name
+        self.description = description
+        self.module = module
+        self.attribute = attribute
+        self.extra = extra
+        self.enabled_by_default = enabled_by_default
+        self._loaded: Any = None
+
+    def load(self) -> Any:
+        """See `IFrontEndMaker.load`."""
+        if self._loaded is None:
+            found = getattr(import_module(self.module), self.attribute)
+            make: Callable[[], Any] | None = found if isinstance(found, type) else None
+            self._loaded = make() if make is not None else found
+        return self._loaded
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FrontEndMaker):
+            return NotImplemented
+        return (self.name, self.module, self.attribute) == (other.name, other.module, other.attribute)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.module, self.attribute))
+
+    def __repr__(self) -> str:
+        return f"FrontEndMaker({self.name!r}, module={self.module!r})"

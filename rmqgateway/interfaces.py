@@ -1,0 +1,303 @@
+"""Every public interface. These docstrings are the specification; implementations do not repeat them.
+
+A front-end is a plugin: an `IFrontEndMaker` made of strings, found without importing anything heavy, that loads an
+`IFrontEnd` when it is enabled. Three kinds exist, by what they own: a connection, HTTP requests, WebSocket sub-protocols.
+All of them talk to one `IGateway`; behind it is one `IBackend`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IAddress, IProtocol
+
+    from rmqgateway.commands import Command
+    from rmqgateway.context import Context, Credential
+    from rmqgateway.events import Event
+    from rmqgateway.frontend import ConnectionInformation, Recognition, RouteDeclaration
+    from rmqgateway.subscription import Delivery, Settlement, Subscription
+
+__all__ = [
+    "IBackend",
+    "IConnectionFrontEnd",
+    "IFrontEnd",
+    "IFrontEndMaker",
+    "IGateway",
+    "IRequest",
+    "IRequestFrontEnd",
+    "ISession",
+    "ISubscription",
+    "ISubscriptionSink",
+    "IWebSocket",
+    "IWebSocketFrontEnd",
+]
+
+
+class IFrontEndMaker(Interface):
+    """How a front-end announces itself: strings only, so that finding it costs nothing.
+
+    Found by ``twisted.plugin.getPlugins(IFrontEndMaker)`` in ``twisted.plugins`` and by the entry-point group
+    ``rmqgateway.front_ends``. ``rmqgateway.frontend.FrontEndMaker`` provides it.
+    """
+
+    name: str = Attribute("One lower-case word, unique: the name in listeners, settings, metrics and logs.")
+    description: str = Attribute("One sentence for people.")
+    extra: str = Attribute("The extra to install when its import fails, such as ``rmqgateway[otel]``, or ''.")
+    enabled_by_default: bool = Attribute("Whether it is served when the configuration says nothing.")
+
+    def load() -> IFrontEnd:
+        """Import the module and return the front-end, the same object each time.
+
+        :raise ImportError: a dependency is missing; the loader adds `extra` to the text.
+        """
+
+
+class IFrontEnd(Interface):
+    """What every kind of front-end has."""
+
+    name: str = Attribute("As its maker's.")
+    settings: type[Any] = Attribute(
+        "A msgspec.Struct with a default for each field; its docstring's ``:ivar name:`` lines are the help. The "
+        "loader reads the section [front_ends.NAME] of the configuration into it."
+    )
+
+    def configure(settings: Any) -> None:
+        """Take the checked settings, once, before anything else is called. Raise ValueError naming the field."""
+
+
+class IConnectionFrontEnd(IFrontEnd):
+    """Owns whole connections of a byte stream."""
+
+    recognition_order: int = Attribute("Who is asked first on a shared port: smaller earlier (Remoting 50).")
+    web_socket_protocols: Sequence[str] = Attribute("Sub-protocols over which it takes the same byte stream, or ().")
+
+    def recognise(first_bytes: bytes) -> Recognition:
+        """Say whether a connection that begins with these bytes is ours: YES, NO, or MORE bytes are needed.
+
+        Called with everything that has come so far, at most 64 bytes. YES must be certain enough that no other
+        protocol of the same port begins so.
+        """
+
+    def make_protocol(gateway: IGateway, connection: ConnectionInformation) -> IProtocol:
+        """Make the protocol for one connection. The bytes already read are delivered to it first."""
+
+
+class IRequest(Interface):
+    """One HTTP request, the same for HTTP/1.1 and HTTP/2.
+
+    Bodies have budgets: nothing is read from the peer faster than `read` is called.
+    """
+
+    method: str = Attribute("GET, POST, …")
+    target: bytes = Attribute("The request target exactly as sent (signatures cover it).")
+    path: str = Attribute("Its path, percent-decoded once, normalised; never used as a file name.")
+    query: Sequence[tuple[str, str]] = Attribute("Decoded query parameters in their order.")
+    headers: Sequence[tuple[bytes, bytes]] = Attribute("Names in lower case, values as sent, in their order.")
+    context: Context = Attribute("Session, peer, deadline, trace.")
+
+    def header(name: bytes) -> bytes | None:
+        """The first value of a header (name in lower case)."""
+
+    def read(limit: int) -> Deferred[bytes]:
+        """The whole body. Fails with GatewayError(MESSAGE_TOO_LARGE) as soon as it is known to pass `limit`."""
+
+    def on_body(receiver: Callable[[bytes, bool], None]) -> None:
+        """Get the body in pieces as they come instead: (data, last). `consumed` lets more come."""
+
+    def consumed(count: int) -> None:
+        """That many bytes of the body were dealt with."""
+
+    def start(status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send the head of the response."""
+
+    def write(data: bytes) -> None:
+        """Send a piece of the response's body."""
+
+    def finish(trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """End the response; trailers only where the protocol has them."""
+
+    def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes = b"") -> None:
+        """Send a whole response."""
+
+    def buffered() -> int:
+        """How many bytes of the response the peer has not taken yet."""
+
+    def on_drain(callback: Callable[[], None]) -> None:
+        """Call once when `buffered` has fallen below the low-water mark."""
+
+    def on_gone(callback: Callable[[str], None]) -> None:
+        """Call once if the peer goes, resets, or stalls before the response is finished, with the reason."""
+
+    def abort(reason: str) -> None:
+        """Break the response off (HTTP/1.1 closes the connection, HTTP/2 resets the stream)."""
+
+
+class IRequestFrontEnd(IFrontEnd):
+    """Owns HTTP requests, over whatever version of HTTP they came."""
+
+    def routes() -> Iterable[RouteDeclaration]:
+        """Declare what is served. The core answers preflights, 404, 405, 415, Host checks; it refuses to start when
+        two declarations of the same priority overlap."""
+
+    def respond(gateway: IGateway, request: IRequest, route: RouteDeclaration) -> None:
+        """Answer one request, now or later. An exception becomes a 500 and is logged once."""
+
+
+class IWebSocket(Interface):
+    """One open WebSocket, in the core's keeping (Autobahn)."""
+
+    protocol: str = Attribute("The sub-protocol that was agreed on.")
+
+    def send(message: bytes, is_binary: bool) -> None:
+        """Send a message."""
+
+    def close(code: int, reason: str) -> None:
+        """Close with a code of RFC 6455 and a reason of at most 123 bytes."""
+
+    def buffered() -> int:
+        """Bytes that the peer has not taken yet."""
+
+    def on_drain(callback: Callable[[], None]) -> None:
+        """Call once when `buffered` has fallen below the low-water mark."""
+
+    def pause() -> None:
+        """Take no more messages from the peer until `resume`."""
+
+    def resume() -> None:
+        """Take messages again."""
+
+
+class IWebSocketFrontEnd(IFrontEnd):
+    """Owns WebSocket sub-protocols."""
+
+    protocols: Sequence[str] = Attribute("Sub-protocols, best first.")
+
+    def open(gateway: IGateway, context: Context, socket: IWebSocket) -> Any:
+        """Take a new WebSocket; return an object with ``message_received(data: bytes, is_binary: bool)`` and
+        ``closed(code: int, reason: str)``."""
+
+
+class ISession(Interface):
+    """One client connection as the backend knows it; made by `IGateway.open_session`, ended by its front-end."""
+
+    number: int = Attribute("Unique in this process.")
+    front_end: str = Attribute("The front-end's name.")
+    peer: str = Attribute("host:port of the client (of the PROXY header, where that is trusted).")
+    peer_bytes: bytes = Attribute("The peer as RocketMQ writes hosts: 4 or 16 address bytes, then the port in 4.")
+    host: str = Attribute("host:port under which this client reaches us: the advertised address of its listener.")
+    host_bytes: bytes = Attribute("`host` as RocketMQ writes hosts.")
+    last_seen: float = Attribute("When the client last said something, in reactor seconds.")
+
+    def deliver(event: Event) -> bool:
+        """Hand an event to the client; False if its protocol has no words for it, or its budget is used up."""
+
+    def drain(deadline: float, reason: str) -> None:
+        """Ask the client, in its protocol's words, to finish and go within `deadline` seconds."""
+
+    def on_end(callback: Callable[[], None]) -> None:
+        """Call when the session ends (its waits are cancelled, its groups left)."""
+
+    def end() -> None:
+        """The connection is gone. Calling it again does nothing."""
+
+
+class IGateway(Interface):
+    """The one door. Front-ends know nothing else."""
+
+    outbox: Any = Attribute("The `rmqgateway.outbox.Outbox`: replies collected into one write per connection.")
+    reactor: Any = Attribute("IReactorTime, and IReactorCore where it is a real one.")
+
+    def open_session(
+        front_end: str,
+        peer: IAddress,
+        host: str,
+        deliver: Callable[[Event], bool],
+        drain: Callable[[float, str], None],
+        close: Callable[[str], None],
+    ) -> ISession:
+        """Begin a session for a new connection.
+
+        :param host: the advertised address, "host:port".
+        :param close: end the connection now, with a reason for the log.
+        :raise GatewayError: TOO_MANY_REQUESTS or SHUTTING_DOWN; close the connection.
+        """
+
+    def execute(context: Context, command: Command[Any]) -> Any:
+        """Judge and carry out a command.
+
+        :return: the reply, or a Deferred that fires with it. Cancelling the Deferred means what the command says.
+        :raise GatewayError: at once, or by failing the Deferred, and nothing else: whatever else goes wrong behind the
+            door is logged and becomes ``Code.INTERNAL``.
+        """
+
+    def subscribe(context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
+        """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted."""
+
+    def authenticate(context: Context, credential: Credential) -> str | None:
+        """Check a credential now; return the user's name, None while no users exist.
+
+        :raise GatewayError: UNAUTHENTICATED.
+        """
+
+
+class ISubscription(Interface):
+    """One consumer's stream of messages. Every message delivered is settled exactly once, or released at the end."""
+
+    def grant(messages: int, size: int = 0) -> None:
+        """Allow that many more messages (and, if not 0, bytes) to be delivered. Adds up; clamped by settings."""
+
+    def settle(receipt_handle: str, settlement: Settlement, delay_ms: int = 0) -> Deferred[None]:
+        """Say what became of a delivery: ACCEPT, RELEASE (visible at once), REJECT (dead-letter queue), RETRY_AFTER.
+
+        Fails with GatewayError BAD_RECEIPT_HANDLE if it was not delivered here or is settled already.
+        """
+
+    def pause() -> None:
+        """Deliver nothing until `resume`, whatever the credit (the peer does not read)."""
+
+    def resume() -> None:
+        """Deliver again."""
+
+    def close() -> Deferred[None]:
+        """End: everything delivered and not settled becomes visible at once; fires when that is durable."""
+
+
+class ISubscriptionSink(Interface):
+    """Who gets what a subscription delivers."""
+
+    def deliver(delivery: Delivery) -> None:
+        """Take one message. Synchronous; to slow down, call `pause`."""
+
+    def failed(error: Exception) -> None:
+        """The subscription ended by an error (GatewayError); it is closed already."""
+
+
+class IBackend(Interface):
+    """What executes commands: the embedded broker, or a cluster of real ones."""
+
+    name: str = Attribute("``local`` or ``cluster``.")
+
+    def handlers() -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:
+        """What serves each command, by its class; what is missing is refused by name. Each returns the reply or a
+        Deferred, and raises GatewayError."""
+
+    def start() -> Deferred[None] | None:
+        """Open the store or the connections. Fails with StoreError or GatewayError: the process ends with its text."""
+
+    def stop() -> Deferred[None]:
+        """Finish what is under way, make everything durable, release."""
+
+    def session_opened(session: ISession) -> None:
+        """A client came."""
+
+    def session_ended(session: ISession) -> None:
+        """A client went: leave its groups, tell the others."""
+
+    def ready() -> str | None:
+        """None when commands are served; else why not."""
