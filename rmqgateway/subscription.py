@@ -1,14 +1,53 @@
-"""The one receive loop behind every push front-end (WebSocket, SSE, STOMP, MQTT, AMQP …): credit, settlement, release."""
+"""The one receive loop behind every push front-end (WebSocket, SSE, STOMP, MQTT, AMQP …): credit, settlement, release.
+
+A front-end says what to receive, grants credit, and settles each delivery; everything else (long polls, retries after an
+error, renewing handles of slow consumers, giving messages back when the client goes) is here, once.
+"""
 
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
+from rmqgateway.commands import (
+    AckMessages,
+    AckResults,
+    ChangedInvisibleDuration,
+    ChangeInvisibleDuration,
+    ForwardToDeadLetterQueue,
+    ReceivedMessages,
+    ReceiveMessages,
+)
+from rmqgateway.errors import RETRYABLE, Code, GatewayError
+from rmqgateway.interfaces import ISubscription
 from rmqgateway.message import TAG_ALL, Filter
 
-__all__ = ["Delivery", "Settlement", "Subscription"]
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from rmqgateway.context import Context
+    from rmqgateway.interfaces import IGateway, ISubscriptionSink
+
+__all__ = ["Delivery", "ReceiveLoop", "Settlement", "Subscription"]
+
+log = Logger(namespace="rmqgateway.subscription")
+
+#: How long one receive waits for a message, in ms: RocketMQ's own 20 s.
+WAIT_MS = 20_000
+#: A handle is renewed when this share of its invisible duration is left.
+RENEW_AT = 1 / 3
+#: Renewals end after this many seconds (RocketMQ's proxy: 3 h).
+RENEW_FOR = 3 * 3600.0
+#: Pause in seconds after a receive that was refused for now; doubled up to the second value.
+FIRST_PAUSE, LAST_PAUSE = 0.1, 10.0
+#: No peer can be owed more than this many messages.
+MAX_CREDIT = 100_000
 
 
 class Settlement(enum.Enum):
@@ -25,6 +64,7 @@ class Subscription(msgspec.Struct, frozen=True):
 
     :ivar auto_renew: handles are renewed while the client is connected, so that slow handling is not a redelivery.
     :ivar accept_on_delivery: acknowledge each message once the sink has taken it (at most once from the client's side).
+    :ivar batch: how many messages one receive asks for at most.
     """
 
     group: str
@@ -35,6 +75,7 @@ class Subscription(msgspec.Struct, frozen=True):
     auto_renew: bool = True
     accept_on_delivery: bool = False
     batch: int = 32
+    client_id: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -43,3 +84,257 @@ class Delivery(msgspec.Struct, frozen=True):
     message: bytes
     receipt_handle: str
     delivery_attempt: int
+
+
+class _InFlight:
+    """A delivery that waits for its settlement; `handle` is the one valid now, after renewals."""
+
+    __slots__ = ("began", "handle", "renewal")
+
+    def __init__(self, handle: str, began: float) -> None:
+        self.handle = handle
+        self.began = began
+        self.renewal: IDelayedCall | None = None
+
+
+@implementer(ISubscription)
+class ReceiveLoop:
+    """See `ISubscription`."""
+
+    def __init__(
+        self, gateway: IGateway, context: Context, subscription: Subscription, sink: ISubscriptionSink
+    ) -> None:
+        self._gateway = gateway
+        self._context = context
+        self._subscription = subscription
+        self._sink = sink
+        self._credit = 0
+        self._credit_bytes: int | None = None
+        self._in_flight: dict[str, _InFlight] = {}
+        self._receiving: Deferred[Any] | None = None
+        self._retry: IDelayedCall | None = None
+        self._pause = FIRST_PAUSE
+        self._paused = False
+        self._filling = False
+        self._closed = False
+        context.session.on_end(self._session_ended)
+
+    @property
+    def in_flight(self) -> int:
+        """Delivered and not settled."""
+        return len(self._in_flight)
+
+    def grant(self, messages: int, size: int = 0) -> None:
+        self._credit = min(self._credit + max(messages, 0), MAX_CREDIT)
+        if size > 0:
+            self._credit_bytes = (self._credit_bytes or 0) + size
+        self._fill()
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self._fill()
+
+    # Receiving.
+
+    def _may_receive(self) -> bool:
+        return (
+            not self._closed
+            and not self._paused
+            and self._credit > 0
+            and (self._credit_bytes is None or self._credit_bytes > 0)
+            and self._receiving is None
+            and self._retry is None
+        )
+
+    def _fill(self) -> None:
+        """Receive as long as there is credit; a loop, not a recursion, when receives answer at once."""
+        if self._filling:
+            return
+        self._filling = True
+        try:
+            while self._may_receive():
+                wanted = self._subscription
+                received = maybeDeferred(
+                    self._gateway.execute,
+                    self._context,
+                    ReceiveMessages(
+                        group=wanted.group,
+                        topic=wanted.topic,
+                        max_messages=min(self._credit, wanted.batch),
+                        max_bytes=self._credit_bytes or 0,
+                        invisible_ms=wanted.invisible_ms,
+                        wait_ms=WAIT_MS,
+                        filter=wanted.filter,
+                        fifo=wanted.fifo,
+                        client_id=wanted.client_id,
+                    ),
+                )
+                self._receiving = received
+                received.addCallbacks(self._received, self._refused)
+                received.addErrback(self._broken)
+        finally:
+            self._filling = False
+
+    def _received(self, reply: ReceivedMessages) -> None:
+        self._receiving = None
+        self._pause = FIRST_PAUSE
+        if reply.polling_full and not reply.messages:
+            self._retry_later()
+        now = self._gateway.reactor.seconds()
+        self._gateway.outbox.enter()
+        try:
+            for message in reply.messages:
+                if self._closed:
+                    self._give_back(message.receipt_handle)
+                    continue
+                self._credit -= 1
+                if self._credit_bytes is not None:
+                    self._credit_bytes -= len(message.message)
+                handle = message.receipt_handle
+                self._in_flight[handle] = flight = _InFlight(handle, now)
+                self._plan_renewal(handle, flight)
+                self._sink.deliver(Delivery(message.message, handle, message.delivery_attempt))
+                if self._subscription.accept_on_delivery and handle in self._in_flight:
+                    self.settle(handle, Settlement.ACCEPT).addErrback(self._not_settled)
+        finally:
+            self._gateway.outbox.leave()
+        self._fill()
+
+    def _refused(self, failure: Failure) -> None:
+        self._receiving = None
+        if self._closed or failure.check(CancelledError):
+            return
+        error = failure.value
+        if isinstance(error, GatewayError) and error.code is Code.CANCELLED:
+            return
+        if isinstance(error, GatewayError) and error.code in RETRYABLE:
+            self._retry_later(error.retry_after)
+            return
+        self.close().addErrback(self._not_settled)
+        self._sink.failed(error if isinstance(error, Exception) else GatewayError(Code.INTERNAL, str(error)))
+
+    def _broken(self, failure: Failure) -> None:
+        """The sink raised: its front-end's fault; the stream ends, nothing is lost."""
+        log.failure("delivering failed", failure=failure)
+        self.close().addErrback(self._not_settled)
+        self._sink.failed(GatewayError(Code.INTERNAL, "delivering failed; the gateway's log has the cause"))
+
+    def _retry_later(self, after: float | None = None) -> None:
+        self._retry = self._gateway.reactor.callLater(after or self._pause, self._retry_now)
+        self._pause = min(self._pause * 2, LAST_PAUSE)
+
+    def _retry_now(self) -> None:
+        self._retry = None
+        self._fill()
+
+    # Settling.
+
+    def settle(self, receipt_handle: str, settlement: Settlement, delay_ms: int = 0) -> Deferred[None]:
+        flight = self._in_flight.pop(receipt_handle, None)
+        if flight is None:
+            return fail(
+                GatewayError(
+                    Code.BAD_RECEIPT_HANDLE, "this message was not delivered by this subscription or is settled already"
+                )
+            )
+        self._stop_renewal(flight)
+        wanted = self._subscription
+        done: Deferred[Any]
+        if settlement is Settlement.ACCEPT:
+            done = maybeDeferred(
+                self._gateway.execute,
+                self._context,
+                AckMessages(wanted.group, wanted.topic, (flight.handle,), strict=False),
+            )
+            done.addCallback(_check_ack)
+        elif settlement is Settlement.REJECT:
+            done = maybeDeferred(
+                self._gateway.execute,
+                self._context,
+                ForwardToDeadLetterQueue(wanted.group, wanted.topic, flight.handle),
+            )
+        else:
+            delay = delay_ms if settlement is Settlement.RETRY_AFTER else 0
+            done = self._change(flight.handle, delay)
+        return done.addCallback(_nothing)
+
+    def _change(self, handle: str, invisible_ms: int) -> Deferred[Any]:
+        return maybeDeferred(
+            self._gateway.execute,
+            self._context,
+            ChangeInvisibleDuration(self._subscription.group, self._subscription.topic, handle, invisible_ms),
+        )
+
+    def _give_back(self, handle: str) -> Deferred[None]:
+        return self._change(handle, 0).addCallback(_nothing).addErrback(self._not_settled)
+
+    def _not_settled(self, failure: Failure) -> None:
+        """Nobody waits for this settlement: the message comes again after its invisible duration."""
+        log.debug("not settled: {reason}", reason=failure.getErrorMessage())
+
+    # Renewing.
+
+    def _plan_renewal(self, key: str, flight: _InFlight) -> None:
+        if self._subscription.auto_renew:
+            after = self._subscription.invisible_ms / 1000 * (1 - RENEW_AT)
+            flight.renewal = self._gateway.reactor.callLater(after, self._renew, key, flight)
+
+    def _renew(self, key: str, flight: _InFlight) -> None:
+        flight.renewal = None
+        if self._gateway.reactor.seconds() - flight.began > RENEW_FOR:
+            self._in_flight.pop(key, None)
+            return
+
+        def renewed(reply: ChangedInvisibleDuration) -> Deferred[None] | None:
+            if self._in_flight.get(key) is not flight:
+                # Settled while the renewal was under way: the settlement used the old handle, which still counts.
+                return None
+            flight.handle = reply.receipt_handle
+            self._plan_renewal(key, flight)
+            return None
+
+        def not_renewed(failure: Failure) -> None:
+            self._in_flight.pop(key, None)
+            self._not_settled(failure)
+
+        self._change(flight.handle, self._subscription.invisible_ms).addCallbacks(renewed, not_renewed)
+
+    def _stop_renewal(self, flight: _InFlight) -> None:
+        if flight.renewal is not None:
+            flight.renewal.cancel()
+            flight.renewal = None
+
+    # Ending.
+
+    def _session_ended(self) -> None:
+        self.close().addErrback(self._not_settled)
+
+    def close(self) -> Deferred[None]:
+        if self._closed:
+            return succeed(None)
+        self._closed = True
+        self._credit = 0
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._receiving is not None:
+            self._receiving.cancel()
+        flights, self._in_flight = self._in_flight, {}
+        waits = []
+        for flight in flights.values():
+            self._stop_renewal(flight)
+            waits.append(self._give_back(flight.handle))
+        return DeferredList(waits).addCallback(_nothing)
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _check_ack(reply: AckResults) -> None:
+    result = reply.results[0]
+    if result.code:
+        raise GatewayError(Code[result.code], result.text)

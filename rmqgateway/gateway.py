@@ -1,0 +1,218 @@
+"""The one door between front-ends and backends.
+
+Whatever protocol a client speaks, its commands pass here: who asks, may they, is there room, how long did it take. Each of
+these is written once, on commands, and judged by the attributes of the command's class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rmqgateway.commands import (
+    AckMessages,
+    ChangeInvisibleDuration,
+    Command,
+    Heartbeat,
+    SendMessages,
+    Unregister,
+    UpdateConsumerOffset,
+    all_commands,
+)
+from rmqgateway.errors import Code, GatewayError, UnsupportedCommand
+from rmqgateway.governance.budgets import ByteBudget, Limits
+from rmqgateway.interfaces import IGateway
+from rmqgateway.outbox import Outbox
+from rmqgateway.session import Session
+from rmqgateway.telemetry.metrics import CommandMeter
+
+if TYPE_CHECKING:
+    from rmqgateway.context import Context, Credential
+    from rmqgateway.events import Event
+    from rmqgateway.interfaces import IBackend, ISubscription, ISubscriptionSink
+    from rmqgateway.subscription import Subscription
+
+__all__ = ["Authorizer", "Gateway"]
+
+log = Logger(namespace="rmqgateway.gateway")
+
+#: Judges a command: sets ``context.user`` or raises UNAUTHENTICATED or FORBIDDEN.
+Authorizer = Callable[["Context", Command[Any]], None]
+
+
+class _Door:
+    """One command class: who serves it, and what is counted."""
+
+    __slots__ = ("handler", "meter")
+
+    def __init__(self, handler: Callable[[Context, Any], Any] | None, meter: CommandMeter) -> None:
+        self.handler = handler
+        self.meter = meter
+
+
+@implementer(IGateway)
+class Gateway:
+    """See `IGateway`.
+
+    :param reactor: IReactorTime. :param authorizer: None while no users exist: everybody may do everything.
+    """
+
+    def __init__(
+        self,
+        backend: IBackend,
+        reactor: Any,
+        *,
+        outbox: Outbox | None = None,
+        limits: Limits | None = None,
+        authorizer: Authorizer | None = None,
+    ) -> None:
+        self.backend = backend
+        self.reactor = reactor
+        self.outbox = outbox if outbox is not None else Outbox()
+        self.limits = limits if limits is not None else Limits()
+        self.authorizer = authorizer
+        self.budget = ByteBudget(self.limits.process_bytes, self.limits.slow_at, self.limits.refuse_at)
+        self.sessions: dict[int, Session] = {}
+        self.commands_under_way = 0
+        self.draining = False
+        self._next_session = 1
+        self._seconds: Callable[[], float] = reactor.seconds
+        handlers = backend.handlers()
+        self._doors: dict[type[Command[Any]], _Door] = {
+            command: _Door(handlers.get(command), CommandMeter(command.__name__)) for command in all_commands()
+        }
+
+    @property
+    def meters(self) -> list[CommandMeter]:
+        """What was counted, for each command."""
+        return [door.meter for door in self._doors.values()]
+
+    # Sessions.
+
+    def open_session(
+        self,
+        front_end: str,
+        peer: Any,
+        host: str,
+        deliver: Callable[[Event], bool],
+        drain: Callable[[float, str], None],
+        close: Callable[[str], None],
+    ) -> Session:
+        if self.draining:
+            raise GatewayError(Code.SHUTTING_DOWN, "this gateway is shutting down; connect to another", retry_after=1.0)
+        if len(self.sessions) >= self.limits.sessions:
+            raise GatewayError(
+                Code.TOO_MANY_REQUESTS,
+                f"{len(self.sessions)} clients are connected, no more are taken (setting limits.sessions)",
+                retry_after=5.0,
+            )
+        number = self._next_session
+        self._next_session += 1
+        session = Session(number, front_end, _host_of(peer), host, self._seconds(), deliver, drain, close)
+        self.sessions[number] = session
+        session.on_end(lambda: self._session_ended(session))
+        self.backend.session_opened(session)
+        return session
+
+    def _session_ended(self, session: Session) -> None:
+        self.sessions.pop(session.number, None)
+        self.outbox.enter()
+        try:
+            self.backend.session_ended(session)
+        except Exception:
+            log.failure("leaving the groups of a client failed")
+        finally:
+            self.outbox.leave()
+
+    def drain(self, deadline: float, reason: str) -> None:
+        """Take no new clients and ask each one, in its protocol's words, to finish within `deadline` seconds."""
+        self.draining = True
+        for session in list(self.sessions.values()):
+            session.drain(deadline, reason)
+
+    # Commands.
+
+    def execute(self, context: Context, command: Command[Any]) -> Any:
+        door = self._doors.get(type(command))
+        if door is None or door.handler is None:
+            raise UnsupportedCommand(type(command).__name__, self.backend.name)
+        meter = door.meter
+        taken = 0
+        began = self._seconds()
+        try:
+            if self.authorizer is not None:
+                self.authorizer(context, command)
+            if self.commands_under_way >= self.limits.commands_under_way and type(command) not in _ALWAYS_TAKEN:
+                raise GatewayError(
+                    Code.TOO_MANY_REQUESTS,
+                    f"{self.commands_under_way} commands are under way (setting limits.commands_under_way)",
+                    retry_after=1.0,
+                )
+            if type(command) is SendMessages:
+                size = 0
+                for message in command.messages:
+                    size += len(message.body) + len(message.properties)
+                self.budget.take(size)
+                taken = size
+            result = door.handler(context, command)
+        except GatewayError as error:
+            self.budget.give_back(taken)
+            meter.refused(error.code)
+            raise
+        except Exception:
+            self.budget.give_back(taken)
+            meter.refused(Code.INTERNAL)
+            log.failure("{command} failed", command=meter.name)
+            raise GatewayError(Code.INTERNAL, _internal(meter.name)) from None
+        if isinstance(result, Deferred):
+            self.commands_under_way += 1
+            meter.in_flight += 1
+            return result.addBoth(self._finished, meter, began, taken)
+        self.budget.give_back(taken)
+        meter.took(self._seconds() - began)
+        return result
+
+    def _finished(self, result: Any, meter: CommandMeter, began: float, taken: int) -> Any:
+        self.commands_under_way -= 1
+        meter.in_flight -= 1
+        self.budget.give_back(taken)
+        if not isinstance(result, Failure):
+            meter.took(self._seconds() - began)
+            return result
+        if result.check(GatewayError):
+            meter.refused(result.value.code)
+            return result
+        if result.check(CancelledError):
+            meter.refused(Code.CANCELLED)
+            return Failure(GatewayError(Code.CANCELLED, f"{meter.name} was cancelled"))
+        log.failure("{command} failed", failure=result, command=meter.name)
+        meter.refused(Code.INTERNAL)
+        return Failure(GatewayError(Code.INTERNAL, _internal(meter.name)))
+
+    def subscribe(self, context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
+        from rmqgateway.subscription import ReceiveLoop
+
+        return ReceiveLoop(self, context, subscription, sink)
+
+    def authenticate(self, context: Context, credential: Credential) -> str | None:
+        return None
+
+
+#: Never refused for load: they free resources, or keep a client's place.
+_ALWAYS_TAKEN = frozenset({AckMessages, ChangeInvisibleDuration, Heartbeat, Unregister, UpdateConsumerOffset})
+
+
+def _internal(command: str) -> str:
+    return f"{command} failed; the gateway's log has the cause"
+
+
+def _host_of(peer: Any) -> str:
+    host, port = getattr(peer, "host", ""), getattr(peer, "port", 0)
+    if not host:
+        return "0.0.0.0:0"  # a UNIX socket or an in-memory transport has no address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

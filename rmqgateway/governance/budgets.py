@@ -1,0 +1,59 @@
+"""Budgets in bytes: what is under way is counted, and refused before memory is."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rmqgateway.errors import Code, GatewayError
+
+__all__ = ["ByteBudget", "Limits"]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Limits of the door.
+
+    :ivar process_bytes: message bytes under way in the whole process (received, not yet durable or refused).
+    :ivar slow_at: share of `process_bytes` from which producing connections are no longer read.
+    :ivar refuse_at: share from which sends are refused with a retry hint.
+    :ivar sessions: client connections.
+    :ivar commands_under_way: commands that have not been answered yet, long polls included.
+    """
+
+    process_bytes: int = 64 * 1024 * 1024
+    slow_at: float = 0.80
+    refuse_at: float = 0.95
+    sessions: int = 10_000
+    commands_under_way: int = 100_000
+
+
+class ByteBudget:
+    """Bytes under way against a limit."""
+
+    __slots__ = ("limit", "refuse_above", "slow_above", "used")
+
+    def __init__(self, limit: int, slow_at: float, refuse_at: float) -> None:
+        self.limit = limit
+        self.slow_above = int(limit * slow_at)
+        self.refuse_above = int(limit * refuse_at)
+        self.used = 0
+
+    @property
+    def slow(self) -> bool:
+        """Whether producers are to be read no more until this falls again."""
+        return self.used > self.slow_above
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes. :raise GatewayError: BUSY, nothing counted."""
+        used = self.used + size
+        if used > self.refuse_above and self.used:
+            raise GatewayError(
+                Code.BUSY,
+                f"{self.used} bytes of messages are under way, the limit is {self.refuse_above} "
+                "(setting limits.process_bytes)",
+                retry_after=1.0,
+            )
+        self.used = used
+
+    def give_back(self, size: int) -> None:
+        """`size` bytes are no longer under way."""
+        self.used -= size
