@@ -87,14 +87,27 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class _InFlight:
-    """A delivery that waits for its settlement; `handle` is the one valid now, after renewals."""
+    """A delivery that waits for its settlement.
 
-    __slots__ = ("began", "handle", "renewal")
+    :ivar handle: the one valid now, after renewals. :ivar renewing: what waits until a renewal under way has its answer
+        (a renewal makes the handle before it void, so a settlement must not overtake it), or None.
+    """
+
+    __slots__ = ("began", "handle", "renewal", "renewing")
 
     def __init__(self, handle: str, began: float) -> None:
         self.handle = handle
         self.began = began
         self.renewal: IDelayedCall | None = None
+        self.renewing: list[Deferred[None]] | None = None
+
+    def settled_handle(self) -> Deferred[None]:
+        """Fires when `handle` will not change any more by a renewal under way."""
+        if self.renewing is None:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self.renewing.append(waiting)
+        return waiting
 
 
 @implementer(ISubscription)
@@ -241,24 +254,19 @@ class ReceiveLoop:
                 )
             )
         self._stop_renewal(flight)
+        return flight.settled_handle().addCallback(lambda _: self._settle(flight, settlement, delay_ms))
+
+    def _settle(self, flight: _InFlight, settlement: Settlement, delay_ms: int) -> Deferred[None]:
         wanted = self._subscription
-        done: Deferred[Any]
+        command: AckMessages | ForwardToDeadLetterQueue
         if settlement is Settlement.ACCEPT:
-            done = maybeDeferred(
-                self._gateway.execute,
-                self._context,
-                AckMessages(wanted.group, wanted.topic, (flight.handle,), strict=False),
-            )
-            done.addCallback(_check_ack)
+            command = AckMessages(wanted.group, wanted.topic, (flight.handle,), strict=False)
+            done = maybeDeferred(self._gateway.execute, self._context, command).addCallback(_check_ack)
         elif settlement is Settlement.REJECT:
-            done = maybeDeferred(
-                self._gateway.execute,
-                self._context,
-                ForwardToDeadLetterQueue(wanted.group, wanted.topic, flight.handle),
-            )
+            command = ForwardToDeadLetterQueue(wanted.group, wanted.topic, flight.handle)
+            done = maybeDeferred(self._gateway.execute, self._context, command)
         else:
-            delay = delay_ms if settlement is Settlement.RETRY_AFTER else 0
-            done = self._change(flight.handle, delay)
+            done = self._change(flight.handle, delay_ms if settlement is Settlement.RETRY_AFTER else 0)
         return done.addCallback(_nothing)
 
     def _change(self, handle: str, invisible_ms: int) -> Deferred[Any]:
@@ -288,19 +296,21 @@ class ReceiveLoop:
             self._in_flight.pop(key, None)
             return
 
-        def renewed(reply: ChangedInvisibleDuration) -> Deferred[None] | None:
-            if self._in_flight.get(key) is not flight:
-                # Settled while the renewal was under way: the settlement used the old handle, which still counts.
-                return None
-            flight.handle = reply.receipt_handle
-            self._plan_renewal(key, flight)
-            return None
+        waiting = flight.renewing = []
 
-        def not_renewed(failure: Failure) -> None:
-            self._in_flight.pop(key, None)
-            self._not_settled(failure)
+        def answered(reply: ChangedInvisibleDuration | Failure) -> None:
+            flight.renewing = None
+            if isinstance(reply, Failure):
+                # Too late, or refused: the message comes again by itself, and a settlement will be told so.
+                self._not_settled(reply)
+            else:
+                flight.handle = reply.receipt_handle
+                if self._in_flight.get(key) is flight:
+                    self._plan_renewal(key, flight)
+            for settlement in waiting:
+                settlement.callback(None)
 
-        self._change(flight.handle, self._subscription.invisible_ms).addCallbacks(renewed, not_renewed)
+        self._change(flight.handle, self._subscription.invisible_ms).addBoth(answered)
 
     def _stop_renewal(self, flight: _InFlight) -> None:
         if flight.renewal is not None:
@@ -326,7 +336,7 @@ class ReceiveLoop:
         waits = []
         for flight in flights.values():
             self._stop_renewal(flight)
-            waits.append(self._give_back(flight.handle))
+            waits.append(flight.settled_handle().addCallback(lambda _, flight=flight: self._give_back(flight.handle)))
         return DeferredList(waits).addCallback(_nothing)
 
 

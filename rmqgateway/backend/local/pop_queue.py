@@ -1,0 +1,177 @@
+"""What a consumer group has received from one message queue and not acknowledged yet: a pure state machine.
+
+A message stays where it was stored; what is kept here is its offset, until when it is invisible, how often it was
+delivered, and the pop time that makes its handle valid. The same methods run live and when the log is replayed, so a
+restart gives the same state.
+
+Three places a message can be in: not received yet (at or after `next_offset`), in flight (an entry that is invisible),
+or due (an entry whose time is over, or that was never delivered because an earlier one of its message group is in
+flight). Everything before `next_offset` without an entry is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+
+__all__ = ["Entry", "PopQueue"]
+
+#: (visible at ms, delivered how often, pop time ms). Shared by all messages of one receive, to be small.
+Entry = tuple[int, int, int]
+
+#: The entry of a message that was passed over since its message group was blocked.
+_WAITING: Entry = (0, 0, 0)
+
+
+class PopQueue:
+    """One group's in-flight messages of one queue.
+
+    :ivar next_offset: the first offset that was never looked at by a receive.
+    :ivar entries: by offset, what is in flight or due.
+    :ivar message_groups: by offset, the message group (sharding key) of entries received in order; empty otherwise.
+    """
+
+    __slots__ = ("_due", "_expiries", "entries", "message_groups", "next_offset")
+
+    def __init__(self, next_offset: int) -> None:
+        self.next_offset = next_offset
+        self.entries: dict[int, Entry] = {}
+        self.message_groups: dict[int, str] = {}
+        self._expiries: list[tuple[int, int, tuple[int, ...]]] = []  # heap of (visible at, pop time, offsets)
+        self._due: list[int] = []  # heap of offsets; may hold some that are settled by now
+
+    # Changes, live and in replay.
+
+    def delivered(
+        self, offsets: Sequence[int], attempts: Sequence[int], pop_time: int, visible_at: int, next_offset: int
+    ) -> None:
+        """These messages were delivered, for the n-th time each, and everything before `next_offset` was looked at."""
+        shared: dict[int, Entry] = {}
+        entries = self.entries
+        for offset, attempt in zip(offsets, attempts, strict=True):
+            entry = shared.get(attempt)
+            if entry is None:
+                entry = shared[attempt] = (visible_at, attempt, pop_time)
+            entries[offset] = entry
+        if offsets:
+            heappush(self._expiries, (visible_at, pop_time, tuple(offsets)))
+        if next_offset > self.next_offset:
+            self.next_offset = next_offset
+
+    def passed_over(self, offsets: Iterable[int]) -> None:
+        """These messages wait for an earlier one of their message group."""
+        for offset in offsets:
+            if offset not in self.entries:
+                self.entries[offset] = _WAITING
+
+    def grouped(self, groups: Iterable[tuple[int, str]]) -> None:
+        """These offsets belong to these message groups."""
+        self.message_groups.update(groups)
+
+    def settled(self, offset: int) -> bool:
+        """A message is done with; False if it was not in flight."""
+        self.message_groups.pop(offset, None)
+        return self.entries.pop(offset, None) is not None
+
+    def changed(self, offset: int, pop_time: int, visible_at: int) -> None:
+        """A message in flight is visible again at another time, under another handle."""
+        entry = self.entries.get(offset)
+        if entry is not None:
+            self.entries[offset] = (visible_at, entry[1], pop_time)
+            heappush(self._expiries, (visible_at, pop_time, (offset,)))
+
+    def reset(self, offset: int) -> None:
+        """Begin anew at an offset; whatever was in flight is forgotten."""
+        self.next_offset = offset
+        self.entries.clear()
+        self.message_groups.clear()
+        self._expiries.clear()
+        self._due.clear()
+
+    # Questions.
+
+    def is_valid(self, offset: int, pop_time: int) -> bool:
+        """Whether a handle with this pop time is the current one of the message."""
+        entry = self.entries.get(offset)
+        return entry is not None and entry[2] == pop_time
+
+    def _collect_due(self, now: int) -> None:
+        entries = self.entries
+        while self._expiries and self._expiries[0][0] <= now:
+            visible_at, pop_time, offsets = heappop(self._expiries)
+            for offset in offsets:
+                entry = entries.get(offset)
+                if entry is not None and entry[0] == visible_at and entry[2] == pop_time:
+                    heappush(self._due, offset)
+
+    def take_due(self, now: int, limit: int) -> list[int]:
+        """Offsets whose time is over, lowest first; they count as taken until `delivered` or `put_back`."""
+        self._collect_due(now)
+        found: list[int] = []
+        while self._due and len(found) < limit:
+            offset = heappop(self._due)
+            entry = self.entries.get(offset)
+            if entry is not None and entry[0] <= now and (not found or found[-1] != offset):
+                found.append(offset)
+        return found
+
+    def put_back(self, offsets: Iterable[int]) -> None:
+        """Offsets from `take_due` that were not delivered after all."""
+        for offset in offsets:
+            heappush(self._due, offset)
+
+    def has_due(self, now: int) -> bool:
+        """Whether `take_due` would give something."""
+        self._collect_due(now)
+        while self._due:
+            entry = self.entries.get(self._due[0])
+            if entry is not None and entry[0] <= now:
+                return True
+            heappop(self._due)
+        return False
+
+    def due_in_order(self, now: int) -> tuple[list[int], set[str]]:
+        """For receiving in order: the offsets that may be delivered now, lowest first, and the blocked message groups.
+
+        A message group is blocked while one of its messages is in flight.
+        """
+        in_flight = {
+            self.message_groups.get(offset, "") for offset, entry in self.entries.items() if entry[0] > now
+        }
+        free = [offset for offset in sorted(self.entries) if self.message_groups.get(offset, "") not in in_flight]
+        return free, in_flight
+
+    def next_visible_at(self, now: int) -> int | None:
+        """When (ms) the next message in flight becomes visible: now if one is due already, None if none is in flight."""
+        if self.has_due(now):
+            return now
+        while self._expiries:
+            visible_at, pop_time, offsets = self._expiries[0]
+            for offset in offsets:
+                entry = self.entries.get(offset)
+                if entry is not None and entry[0] == visible_at and entry[2] == pop_time:
+                    return visible_at
+            heappop(self._expiries)
+        return None
+
+    def in_flight(self, now: int) -> int:
+        """How many messages are invisible now."""
+        return sum(1 for entry in self.entries.values() if entry[0] > now)
+
+    # Snapshots.
+
+    def rows(self) -> Iterator[tuple[int, int, int, int]]:
+        """(offset, visible at, attempts, pop time) of each entry."""
+        for offset, (visible_at, attempts, pop_time) in self.entries.items():
+            yield offset, visible_at, attempts, pop_time
+
+    def restore(self, rows: Iterable[Sequence[int]]) -> None:
+        """Take entries as `rows` gave them."""
+        shared: dict[Entry, Entry] = {}
+        batches: dict[tuple[int, int], list[int]] = {}
+        for offset, visible_at, attempts, pop_time in rows:
+            entry = (visible_at, attempts, pop_time)
+            self.entries[offset] = shared.setdefault(entry, entry)
+            batches.setdefault((visible_at, pop_time), []).append(offset)
+        self._expiries.extend((when, popped, tuple(offsets)) for (when, popped), offsets in batches.items())
+        heapify(self._expiries)

@@ -1,0 +1,69 @@
+"""Receipt handles: RocketMQ's ExtraInfo strings, eight fields parted by blanks (ExtraInfoUtil).
+
+Remoting clients compose them from the parts of a pop response, so every part means what it means there.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rmqgateway.errors import Code, GatewayError
+
+__all__ = ["NORMAL_TOPIC", "RETRY_TOPIC", "RETRY_TOPIC_V2", "ReceiptHandle", "format_handle", "parse_handle"]
+
+#: Topic kinds (ExtraInfoUtil): the topic itself, its pop retry topic ``%RETRY%group_topic``, and version 2 with ``+``.
+NORMAL_TOPIC = "0"
+RETRY_TOPIC = "1"
+RETRY_TOPIC_V2 = "2"
+
+
+class ReceiptHandle(msgspec.Struct, frozen=True):
+    """The parts of a receipt handle.
+
+    :ivar start_offset: the queue offset at which the receive began in this queue (the checkpoint's).
+    :ivar pop_time, invisible_ms: when it was received, and for how long it is invisible, in ms.
+    :ivar topic_kind: NORMAL_TOPIC, RETRY_TOPIC or RETRY_TOPIC_V2.
+    """
+
+    start_offset: int
+    pop_time: int
+    invisible_ms: int
+    revive_queue: int
+    topic_kind: str
+    broker_name: str
+    queue_id: int
+    offset: int
+
+
+def format_handle(
+    start_offset: int, pop_time: int, invisible_ms: int, topic_kind: str, broker_name: str, queue_id: int, offset: int
+) -> str:
+    """Make a handle; the revive queue, which this broker does not have, is 0."""
+    return f"{start_offset} {pop_time} {invisible_ms} 0 {topic_kind} {broker_name} {queue_id} {offset}"
+
+
+def parse_handle(handle: str) -> ReceiptHandle:
+    """Take a handle apart. :raise GatewayError: BAD_RECEIPT_HANDLE, saying which part."""
+    parts = handle.split(" ")
+    if len(parts) != 8:
+        raise GatewayError(
+            Code.BAD_RECEIPT_HANDLE, f"a receipt handle has 8 parts, got {len(parts)} in {handle[:100]!r}"
+        )
+    start_offset, pop_time, invisible_ms, revive_queue, topic_kind, broker_name, queue_id, offset = parts
+    numbers = (start_offset, pop_time, invisible_ms, revive_queue, queue_id, offset)
+    if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
+        raise GatewayError(
+            Code.BAD_RECEIPT_HANDLE, f"expected numbers in all parts but the 5th and 6th, got {handle[:100]!r}"
+        )
+    if topic_kind not in (NORMAL_TOPIC, RETRY_TOPIC, RETRY_TOPIC_V2):
+        raise GatewayError(Code.BAD_RECEIPT_HANDLE, f"expected 0, 1 or 2 as the 5th part, got {topic_kind[:20]!r}")
+    return ReceiptHandle(
+        int(start_offset),
+        int(pop_time),
+        int(invisible_ms),
+        int(revive_queue),
+        topic_kind,
+        broker_name,
+        int(queue_id),
+        int(offset),
+    )
