@@ -1,0 +1,90 @@
+"""The embedded broker and name server: puts the components together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from rmqgateway.backend.local.component import Component, Core, wall_clock_ms
+from rmqgateway.backend.local.groups import Groups
+from rmqgateway.backend.local.settings import LocalSettings
+from rmqgateway.backend.local.topics import Topics
+from rmqgateway.backend.local.waits import Waits
+from rmqgateway.backend.store.interfaces import IMessageStore
+from rmqgateway.commands import Command
+from rmqgateway.context import Context
+from rmqgateway.interfaces import IBackend, ISession
+from rmqgateway.outbox import Outbox
+
+__all__ = ["LocalBackend"]
+
+
+@implementer(IBackend)
+class LocalBackend:
+    """See `IBackend`.
+
+    :param store: not yet opened; `start` opens it.
+    :param now_ms: the wall clock.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        store: IMessageStore,
+        settings: LocalSettings,
+        reactor: IReactorTime,
+        outbox: Outbox,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.core = core = Core(store, settings, reactor, outbox, now_ms)
+        self._not_ready: str | None = "the backend has not started"
+        self.waits = Waits(core)
+        self.topics = Topics(core)
+        self.groups = Groups(core)
+        #: In the order of starting; sessions' ends and stopping go the other way round.
+        self.components: list[Component] = [
+            self.topics,
+            self.groups,
+            self.waits,
+        ]
+
+    def handlers(self) -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:
+        found: dict[type[Command[Any]], Callable[[Context, Any], Any]] = {}
+        for component in self.components:
+            for command, handler in component.handlers().items():
+                if command in found:
+                    raise ValueError(f"{command.__name__} is served twice, the second time by {type(component).__name__}")
+                found[command] = handler
+        return found
+
+    @inlineCallbacks
+    def start(self) -> Any:
+        self.core.store.open()
+        for component in self.components:
+            yield component.start()
+        self._not_ready = None
+
+    @inlineCallbacks
+    def stop(self) -> Any:
+        self._not_ready = "the backend is stopping"
+        for component in self.components:
+            component.end_loops()
+        for component in reversed(self.components):
+            yield component.stop()
+        yield self.core.store.close()
+
+    def session_opened(self, session: ISession) -> None:
+        for component in self.components:
+            component.session_opened(session)
+
+    def session_ended(self, session: ISession) -> None:
+        for component in reversed(self.components):
+            component.session_ended(session)
+
+    def ready(self) -> str | None:
+        return self._not_ready or self.core.store.failed

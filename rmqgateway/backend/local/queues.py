@@ -1,0 +1,145 @@
+"""Topics and message queues as the running backend holds them: name, configuration, store, who waits, counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rmqgateway.backend.store.interfaces import IMessageStore, IStoredQueue
+from rmqgateway.commands import TopicConfig
+from rmqgateway.errors import Code, GatewayError
+from rmqgateway.message import Permission
+
+if TYPE_CHECKING:
+    from rmqgateway.backend.local.waits import Wait
+
+__all__ = ["Queue", "Topic"]
+
+
+class Queue:
+    """One message queue of a topic.
+
+    :ivar stored: the store's queue: offsets and reading.
+    :ivar waiting: long polls that wait for a message in this queue (see ``waits.py``).
+    """
+
+    __slots__ = ("_append", "_store", "_watched", "queue_id", "stored", "topic", "waiting")
+
+    def __init__(self, store: IMessageStore, topic: Topic, queue_id: int) -> None:
+        self.topic = topic
+        self.queue_id = queue_id
+        self.stored: IStoredQueue = store.queue(topic.number, queue_id)
+        self.waiting: dict[Wait, None] = {}
+        self._store = store
+        self._append = self.stored.append
+        self._watched = False
+
+    def append(self, message: bytearray, keys: Sequence[bytes] = ()) -> int:
+        """Append a stored message; return its physical offset. Every append goes through here: it counts, and wakes who
+        waits as soon as the message is durable. Its queue offset was ``stored.next_offset`` before.
+
+        :raise StoreError: as `IStoredQueue.append`.
+        """
+        position = self._append(message, keys)
+        topic = self.topic
+        topic.put_messages += 1
+        topic.put_bytes += len(message)
+        if not self._watched and (self.waiting or topic.waiting):
+            self._watched = True
+            self._store.when_durable(self._durable)
+        return position
+
+    def watch(self) -> None:
+        """Somebody begins to wait here: what is appended and not yet durable must wake it."""
+        if not self._watched and self.stored.next_offset > self.stored.max_offset:
+            self._watched = True
+            self._store.when_durable(self._durable)
+
+    def _durable(self, error: BaseException | None) -> None:
+        self._watched = False
+        if error is None:
+            for wait in [*self.waiting, *self.topic.waiting]:
+                wait.wake()
+            # Appended to a later group since we asked: the flag kept others from asking again.
+            if self.waiting or self.topic.waiting:
+                self.watch()
+
+
+class Topic:
+    """One topic.
+
+    :ivar number: the store's name for it.
+    :ivar waiting: long polls that wait for a message in any of its queues.
+    :ivar put_messages, put_bytes, get_messages, get_bytes: since the start of the process.
+    """
+
+    __slots__ = (
+        "_queues",
+        "_store",
+        "config",
+        "get_bytes",
+        "get_messages",
+        "key_prefix",
+        "name",
+        "name_bytes",
+        "number",
+        "put_bytes",
+        "put_messages",
+        "read_queues",
+        "readable",
+        "round_robin",
+        "system",
+        "waiting",
+        "writable",
+        "write_queues",
+    )
+
+    def __init__(self, store: IMessageStore, number: int, config: TopicConfig, system: bool = False) -> None:
+        self.number = number
+        self.name = config.name
+        self.name_bytes = config.name.encode()
+        self.key_prefix = self.name_bytes + b"#"
+        self.system = system
+        self.waiting: dict[Wait, None] = {}
+        self.put_messages = self.put_bytes = self.get_messages = self.get_bytes = 0
+        self.round_robin = 0
+        self._store = store
+        self._queues: dict[int, Queue] = {}
+        self.configure(config)
+
+    def configure(self, config: TopicConfig) -> None:
+        """Take a new configuration (in memory only; `Topics` stores it)."""
+        self.config = config
+        self.read_queues = config.read_queues
+        self.write_queues = config.write_queues
+        self.readable = bool(config.permission & Permission.READ)
+        self.writable = bool(config.permission & Permission.WRITE)
+
+    def queue(self, queue_id: int) -> Queue:
+        """The queue with this number; made when first asked for. Queues beyond the configured number keep what they
+        hold.
+
+        :raise GatewayError: BAD_OFFSET: neither readable nor writable queues go so far.
+        """
+        found = self._queues.get(queue_id)
+        if found is None:
+            if not 0 <= queue_id < max(self.read_queues, self.write_queues):
+                raise GatewayError(
+                    Code.BAD_OFFSET,
+                    f"topic {self.name}: expected a queue id below {max(self.read_queues, self.write_queues)}, got {queue_id}",
+                )
+            found = self._queues[queue_id] = Queue(self._store, self, queue_id)
+        return found
+
+    def readable_queues(self) -> list[Queue]:
+        """All queues that may be read, in order."""
+        return [self.queue(queue_id) for queue_id in range(self.read_queues)]
+
+    def known_queues(self) -> list[Queue]:
+        """The queues that anybody has used since the start."""
+        return list(self._queues.values())
+
+    def next_queue_id(self) -> int:
+        """The next writable queue in turn, for producers that leave the choice to the broker."""
+        self.round_robin = turn = self.round_robin + 1
+        return turn % self.write_queues
