@@ -1,0 +1,93 @@
+"""The command line: measures the rows, prints them as they come, writes Markdown and raw JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.disk import sync_latency
+from bench.load import build
+from bench.process import ServerFailed
+from bench.report import report, verdicts_table
+from bench.rows import PARTS, Part
+from bench.servers import apache_jars
+from bench.session import FULL, QUICK, Session
+
+__all__ = ["main"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Exit status: 0 when all was measured (budgets kept or not), 1 when a server failed."""
+    options = _options()
+    build_directory = ROOT / ".build/bench"
+    data = options.data_dir or build_directory / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    pace = QUICK if options.quick else FULL
+    about = _about(data, options.quick)
+    print("\n".join(about), flush=True)
+    parts = [_chosen(part, options.servers) for part in PARTS if _wanted(part, options.rows)]
+    results = []
+    try:
+        jars = None
+        if "apache" in options.servers:
+            jars = options.rocketmq_jars or apache_jars(build_directory)
+        session = Session(data, {"remoting": build(build_directory)}, jars, pace)
+        for part in parts:
+            if part.instances:
+                results.append(session.play(part, lambda line: print(line, flush=True)))
+    except ServerFailed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(verdicts_table(results)))
+    if options.output:
+        options.output.write_text(report(about, results))
+        raw = json.dumps({"about": about, "parts": results}, indent=1)
+        options.output.with_suffix(".json").write_text(raw)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round: a look, not a measurement")
+    parser.add_argument("--rows", action="append", metavar="PART", help="only parts with this in their name")
+    parser.add_argument("--servers", default="gateway,apache", type=lambda text: text.split(","))
+    parser.add_argument("--output", type=Path, help="Markdown file; raw JSON goes beside it")
+    parser.add_argument("--data-dir", type=Path, help="on the disk to measure (default: .build/bench/data)")
+    parser.add_argument("--rocketmq-jars", type=Path, help="Apache RocketMQ's jars instead of Maven's")
+    return parser.parse_args()
+
+
+def _wanted(part: Part, names: list[str] | None) -> bool:
+    return not names or any(name in part.name for name in names)
+
+
+def _chosen(part: Part, servers: list[str]) -> Part:
+    instances = tuple(each for each in part.instances if each.kind in servers)
+    return Part(part.name, instances, part.rows, part.fresh, part.memory)
+
+
+def _about(data: Path, quick: bool) -> list[str]:
+    """What the figures depend on, for the head of the report."""
+    sync = sync_latency(data)
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    lines = [
+        f"{os.cpu_count()} cores, {system}, {_java_version()}",
+        f"fdatasync of 4 KB on the disk of the data: p50 {sync['p50']:.3f} ms, p99 {sync['p99']:.3f} ms",
+        f"load average at the start: {os.getloadavg()[0]:.2f}",
+    ]
+    return [*lines, "--quick: one short round, a look and not a measurement"] if quick else lines
+
+
+def _java_version() -> str:
+    if shutil.which("java") is None:
+        return "no Java"
+    done = subprocess.run(["java", "-version"], stderr=subprocess.PIPE, text=True, check=False)
+    return done.stderr.partition("\n")[0]
