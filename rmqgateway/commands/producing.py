@@ -50,7 +50,7 @@ class SendMessages(Command[SendResults], frozen=True):
 
     :ivar as_batch: the messages form one RocketMQ batch: all go to one queue, consecutively.
     :ivar default_queues: how many queues the producer would like if the topic is created by this (0: no wish).
-    :ivar bytes_size: sum of bodies and properties, for budgets.
+    :ivar max_reconsume_times: for messages to a retry topic: the consumer's own limit, or -1: the group's.
     Cancelling: the messages may be stored all the same; nobody is told.
     Errors: BAD_TOPIC_NAME, TOPIC_NOT_FOUND, TOPIC_NOT_WRITABLE, MESSAGE_TOO_LARGE, PROPERTIES_TOO_LARGE,
     BAD_MESSAGE_TYPE, BAD_DELIVERY_TIME, BAD_MESSAGE, STORE_FULL, BUSY.
@@ -66,6 +66,7 @@ class SendMessages(Command[SendResults], frozen=True):
     as_batch: bool = False
     default_queues: int = 0
     check_type: bool = False
+    max_reconsume_times: int = -1
 
 
 class TransactionResolution:
