@@ -7,11 +7,22 @@ and never again (`topic_number`, `queue_id`), so no name from the wire ever beco
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-__all__ = ["IMessageStore", "IMetadata", "IStoredQueue"]
+__all__ = ["IMessageStore", "IMetadata", "IStoredQueue", "Scope"]
+
+
+class Scope(Protocol):
+    """Something to be entered and left around a number of calls (``rmqgateway.outbox.Outbox``)."""
+
+    def enter(self) -> None:
+        """Begin."""
+
+    def leave(self) -> None:
+        """End."""
 
 
 class IStoredQueue(Interface):
@@ -78,6 +89,10 @@ class IMessageStore(Interface):
     metadata: IMetadata = Attribute("The slow state.")
     failed: str | None = Attribute("Why the store refuses appends for good (an I/O error), or None.")
     is_full: bool = Attribute("Appends are refused until room is made: disk over its limit.")
+    scope: Scope | None = Attribute(
+        "Set by the backend, before `open`: entered before the callbacks of a group are run and left after the last of "
+        "them, so that the replies of a whole group leave as one write per connection (the gateway's Outbox)."
+    )
 
     def register_state(
         kind: int, restore: Callable[[bytes], None], apply: Callable[[bytes], None], snapshot: Callable[[], Iterable[bytes]]

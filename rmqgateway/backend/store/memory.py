@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rmqgateway.backend.store.interfaces import IMessageStore, IMetadata, IStoredQueue
+from rmqgateway.backend.store.interfaces import IMessageStore, IMetadata, IStoredQueue, Scope
 from rmqgateway.errors import Code, StoreError
 
 __all__ = ["MemoryContents", "MemoryMetadata", "MemoryQueue", "MemoryStore"]
@@ -163,6 +163,7 @@ class MemoryStore:
         self.contents = contents if contents is not None else MemoryContents()
         self.failed: str | None = None
         self.is_full = False
+        self.scope: Scope | None = None
         self.manual = manual
         self._clock = clock
         self._opened = False
@@ -342,10 +343,13 @@ class MemoryStore:
             self._scheduled = True
             self._clock.callLater(0, self.commit)
 
-    @staticmethod
-    def _tell(waiting: list[Callable[[BaseException | None], None]], error: StoreError | None) -> None:
+    def _tell(self, waiting: list[Callable[[BaseException | None], None]], error: StoreError | None) -> None:
+        if self.scope is not None:
+            self.scope.enter()
         for callback in waiting:
             try:
                 callback(error)
             except Exception:
                 _log.failure("a callback of when_durable failed")
+        if self.scope is not None:
+            self.scope.leave()
