@@ -166,9 +166,10 @@ static void fill_all(struct load *load)
 void load_run(struct load *load)
 {
     const struct options *options = load->options;
-    fill_all(load);
-    if (options->warm_up > 0)
+    if (options->warm_up > 0) {
+        fill_all(load);
         turn_until(load, after(options->warm_up), false);
+    }
     load->phase = MEASURING;
     announce("measuring");
     uint64_t start = nanoseconds_now();

@@ -120,8 +120,15 @@ struct text {
     size_t size;
 };
 
+static void skip_space(struct cursor *cursor)
+{
+    while (cursor->at && cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\n'))
+        cursor->at++;
+}
+
 static bool next_is(struct cursor *cursor, char wanted)
 {
+    skip_space(cursor);
     if (!cursor->at || cursor->at >= cursor->end || *cursor->at != wanted)
         return false;
     cursor->at++;
@@ -150,6 +157,7 @@ static struct text read_string(struct cursor *cursor)
 /* A number, literal, string or anything nested, as it stands. */
 static struct text read_value(struct cursor *cursor)
 {
+    skip_space(cursor);
     if (!cursor->at || cursor->at >= cursor->end)
         return (struct text){NULL, 0};
     if (*cursor->at == '"')
