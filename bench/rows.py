@@ -39,8 +39,8 @@ class Against:
 class Row:
     """What is measured on each instance of its part.
 
-    ``kind`` is ``load`` (a timed run), ``start`` (until it listens, then idle memory) or ``waiting`` (memory
-    and wake-up of long-polls that wait). ``budgets`` are upper limits of the figures of ``subject``.
+    ``kind`` is ``load`` (a timed run), ``start`` (until it listens, then idle memory), ``restart`` (stopped and
+    started on what it holds) or ``waiting`` (memory and wake-up of long-polls that wait). ``budgets`` are upper limits of the figures of ``subject``.
     ``loads`` replaces the load for single instances, ``only`` leaves the others out.
     """
 
@@ -186,10 +186,14 @@ def _topics(count: int) -> Part:
     return _scale(f"{count:,} topics", many, BASE, (_create("many_", count),), 18)
 
 
+STORED = _scale("1 M messages stored", BASE, BASE, (MILLION,), 18)
+RESTART = Row(
+    "restart with 1 M messages", Load("none"), "restart", (("seconds", 2),), only=(LOADED,), subject=LOADED
+)
 SCALE = (
     _topics(1_000),
     _topics(10_000),
-    _scale("1 M messages stored", BASE, BASE, (MILLION,), 18),
+    replace(STORED, rows=(*STORED.rows, RESTART)),
     _scale("one 4 MB body in 5,000", MIXED, BASE, (), 18),
 )
 PARTS = (START, TRAFFIC, WAITING, *SCALE)

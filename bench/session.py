@@ -166,6 +166,9 @@ class Session:
             return self._play_waiting(row.load, servers[instance.label])
 
     def _play(self, row: Row, instance: Instance, server: Server) -> Sample:
+        if row.kind == "restart":
+            server.stop()
+            return {"figures": {"seconds": server.start()}, "outcome": {}}
         load = dict(row.loads).get(instance.label, row.load)
         options: Options = {
             **dict(load.options),
