@@ -1,9 +1,10 @@
 """The dialect of JSON that Apache RocketMQ's bodies are written in, as fastjson makes it.
 
 Maps whose keys are no strings are written as they are: ``{"brokerAddrs":{0:"10.0.0.1:10911"}}`` and
-``{"offsetTable":{{"brokerName":"b","queueId":0,"topic":"t"}:{"maxOffset":5}}}``. The reader takes that and what fastjson takes
-besides: single quotes, unquoted names, a comma too many, control characters within strings. Of a key that comes twice the
-last value counts, as in fastjson. References (``{"$ref":"$.a"}``) are left as they are: no body of RocketMQ uses them.
+``{"offsetTable":{{"brokerName":"b","queueId":0,"topic":"t"}:{"maxOffset":5}}}``. The reader takes that and
+what fastjson takes besides: single quotes, unquoted names, a comma too many, control characters within
+strings. Of a key that comes twice the last value counts, as in fastjson. References (``{"$ref":"$.a"}``)
+are left as they are: no body of RocketMQ uses them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,18 @@ _QUOTED = {
 _NUMBER = re.compile(r"-?(?:[0-9]{1,400})(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,4})?(?![0-9.])[LSBFD]?")
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "/": "/", "\\": "\\", '"': '"', "'": "'"}
+_ESCAPES = {
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "/": "/",
+    "\\": "\\",
+    '"': '"',
+    "'": "'",
+}
 _ESCAPES |= {str(digit): chr(digit) for digit in range(8)}
 _LITERALS = {"true": True, "false": False, "null": None}
 
@@ -47,7 +59,9 @@ class ObjectKey(dict[str, Any]):
         return hash(frozenset([(key, str(value)) for key, value in self.items()]))
 
 
-def decode_fastjson(data: bytes, type: type[_T], max_bytes: int = 16 * 1024 * 1024, max_depth: int = MAX_DEPTH) -> _T:
+def decode_fastjson(
+    data: bytes, type: type[_T], max_bytes: int = 16 * 1024 * 1024, max_depth: int = MAX_DEPTH
+) -> _T:
     """Decode a body into a msgspec type. Maps with object keys become ``dict[FrozenStruct, ...]``.
 
     :raise WireError: not fatal: not of this dialect, over a limit, or not of the type.
@@ -60,7 +74,8 @@ def decode_fastjson(data: bytes, type: type[_T], max_bytes: int = 16 * 1024 * 10
 
 
 def parse_fastjson(data: bytes, max_bytes: int = 16 * 1024 * 1024, max_depth: int = MAX_DEPTH) -> Any:
-    """Parse a body into dicts, lists, strings, numbers, booleans and None; keys are strings, ints or `ObjectKey`.
+    """Parse a body into dicts, lists, strings, numbers, booleans and None; keys are strings, ints or
+    `ObjectKey`.
 
     :raise WireError: not fatal, with the position.
     """
@@ -69,7 +84,9 @@ def parse_fastjson(data: bytes, max_bytes: int = 16 * 1024 * 1024, max_depth: in
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise WireError(f"JSON body: expected UTF-8, got {error.reason} at byte {error.start}", fatal=False) from None
+        raise WireError(
+            f"JSON body: expected UTF-8, got {error.reason} at byte {error.start}", fatal=False
+        ) from None
     check_depth(data, max_depth)
     parser = _Parser(text, max_depth)
     try:
@@ -213,8 +230,8 @@ class _Parser:
 def encode_fastjson(value: object, standard: bool = False) -> bytes:
     """Write msgspec Structs, dicts, lists and scalars; fields that are None are left out, as fastjson does.
 
-    :param standard: quote keys that are numbers, and write keys that are objects as strings of JSON, for those who asked
-        for standard JSON.
+    :param standard: quote keys that are numbers, and write keys that are objects as strings of JSON, for
+        those who asked for standard JSON.
     """
     parts: list[bytes] = []
     _write(value, parts, standard)

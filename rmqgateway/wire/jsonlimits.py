@@ -1,8 +1,9 @@
 """The one guarded JSON decoder for whatever comes from a peer.
 
-msgspec does the work; it accepts duplicate keys, recurses as deep as the input says, and raises several kinds of
-exceptions. Here size and depth are checked before anything is built, duplicates are refused where that matters
-(administration: two readers must not see two different requests), and every failure is a WireError that is not fatal.
+msgspec does the work; it accepts duplicate keys, recurses as deep as the input says, and raises several
+kinds of exceptions. Here size and depth are checked before anything is built, duplicates are refused where
+that matters (administration: two readers must not see two different requests), and every failure is a
+WireError that is not fatal.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def decode_json(
 
 
 @overload
-def decode_json(data: bytes, max_bytes: int, max_depth: int = ..., refuse_duplicates: bool = ...) -> object: ...
+def decode_json(
+    data: bytes, max_bytes: int, max_depth: int = ..., refuse_duplicates: bool = ...
+) -> object: ...
 
 
 def decode_json(
@@ -53,7 +56,8 @@ def decode_json(
     *,
     type: Any = Any,
 ) -> Any:
-    """Decode one JSON document into `type` (what msgspec takes; without it into plain dicts, lists, strings, numbers).
+    """Decode one JSON document into `type` (what msgspec takes; without it into plain dicts, lists,
+    strings, numbers).
 
     :param max_bytes: largest document. :param max_depth: deepest nesting of objects and arrays.
     :param refuse_duplicates: whether an object that has a key twice is an error; else the last value counts.
@@ -84,7 +88,8 @@ def check_depth(data: bytes, max_depth: int) -> None:
     if not brackets or max(accumulate(map(_STEP.__getitem__, brackets))) <= max_depth:
         return
     raise WireError(
-        f"JSON: expected at most {max_depth} levels, got more (byte {_too_deep_at(data, max_depth)})", fatal=False
+        f"JSON: expected at most {max_depth} levels, got more (byte {_too_deep_at(data, max_depth)})",
+        fatal=False,
     )
 
 

@@ -1,7 +1,7 @@
 """The body of a batch send (SEND_BATCH_MESSAGE): messages of one topic, packed by the client.
 
-Each: total size (4) | magic, unused (4) | body CRC, unused (4) | flag (4) | body size (4), body | properties size (2),
-properties. Source: ``MessageDecoder.encodeMessages`` and ``decodeMessages`` of 5.5.0.
+Each: total size (4) | magic, unused (4) | body CRC, unused (4) | flag (4) | body size (4), body |
+properties size (2), properties. Source: ``MessageDecoder.encodeMessages`` and ``decodeMessages`` of 5.5.0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class BatchedMessage(msgspec.Struct, gc=False):
 def decode_batch(data: bytes, max_messages: int = 100_000) -> list[BatchedMessage]:
     """Take the body of a batch send apart.
 
-    :raise WireError: not fatal: a length passes the end or contradicts another, or there are more than `max_messages`.
+    :raise WireError: not fatal: a length passes the end or contradicts another, or there are more than
+        `max_messages`.
     """
     messages: list[BatchedMessage] = []
     position = 0
@@ -67,9 +68,16 @@ def encode_batch(messages: Iterable[BatchedMessage]) -> bytes:
         if len(properties) > 32767:
             raise _bad(number, "properties size", "at most 32767", len(properties))
         total = _MIN_SIZE + len(body) + len(properties)
-        parts += (_HEAD.pack(total, 0, 0, message.flag, len(body)), body, _U16.pack(len(properties)), properties)
+        parts += (
+            _HEAD.pack(total, 0, 0, message.flag, len(body)),
+            body,
+            _U16.pack(len(properties)),
+            properties,
+        )
     return b"".join(parts)
 
 
 def _bad(number: int, field: str, expected: str, got: int) -> WireError:
-    return WireError(f"message {number} of the batch, {field}: expected {expected} bytes, got {got}", fatal=False)
+    return WireError(
+        f"message {number} of the batch, {field}: expected {expected} bytes, got {got}", fatal=False
+    )

@@ -1,7 +1,7 @@
 """The names of message properties that RocketMQ itself uses, and the bits of a message's system flag.
 
-Source: the public constants of ``MessageConst``, ``MessageSysFlag``, ``PullSysFlag`` and ``CompressionType`` of Apache
-RocketMQ 5.5.0.
+Source: the public constants of ``MessageConst``, ``MessageSysFlag``, ``PullSysFlag`` and
+``CompressionType`` of Apache RocketMQ 5.5.0.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ SYSTEM_PROPERTIES = frozenset(
 
 
 class MessageSysFlag(enum.IntFlag):
-    """Bits of a message's system flag. The transaction type is a two-bit number, the compression type a three-bit one."""
+    """Bits of a message's system flag. The transaction type is a two-bit number, the compression type a
+    three-bit one."""
 
     COMPRESSED = 0x1
     MULTI_TAGS = 0x2

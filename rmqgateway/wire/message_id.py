@@ -1,9 +1,10 @@
 """The two kinds of message ids.
 
-An *offset message id* is made by the broker: host (4 or 16 bytes), port (4), physical offset (8), in upper-case hex: 32 or
-56 digits. Clients dial the host in it. A *unique id* (property UNIQ_KEY) is made by the client: host (4 or 16), process id
-(2), a number of the process (4), milliseconds since the first of the month in local time (4), counter (2): 32 or 56 digits
-too. Source: ``MessageDecoder.createMessageId`` and ``MessageClientIDSetter`` of 5.5.0.
+An *offset message id* is made by the broker: host (4 or 16 bytes), port (4), physical offset (8), in
+upper-case hex: 32 or 56 digits. Clients dial the host in it. A *unique id* (property UNIQ_KEY) is made by
+the client: host (4 or 16), process id (2), a number of the process (4), milliseconds since the first of the
+month in local time (4), counter (2): 32 or 56 digits too. Source: ``MessageDecoder.createMessageId`` and
+``MessageClientIDSetter`` of 5.5.0.
 """
 
 from __future__ import annotations
@@ -76,9 +77,7 @@ class UniqueIdGenerator:
     def __init__(self, address: bytes, process_id: int, instance: int) -> None:
         if len(address) not in (4, 16):
             raise WireError(f"address: expected 4 or 16 bytes, got {len(address)}", fatal=False)
-        self._fixed = (
-            (address + struct.pack(">HI", process_id & 0xFFFF, instance & 0xFFFFFFFF)).hex().upper()
-        )
+        self._fixed = (address + struct.pack(">HI", process_id & 0xFFFF, instance & 0xFFFFFFFF)).hex().upper()
         self._counter = 0
         self._month_start = 0
         self._next_month = 0
@@ -89,7 +88,8 @@ class UniqueIdGenerator:
         :param now_ms: the time, ms since the epoch.
         """
         if not self._month_start <= now_ms < self._next_month:
-            # A clock that is set back by minutes (NTP) does not move the month; ids stay apart by their counter.
+            # A clock that is set back by minutes (NTP) does not move the month; ids stay apart by their
+            # counter.
             if not self._month_start - 1_000_000 < now_ms < self._month_start:
                 self._month_start, self._next_month = _month(now_ms)
         count = self._counter
@@ -98,7 +98,8 @@ class UniqueIdGenerator:
 
 
 def unique_id_time(unique_id: str, now_ms: int) -> int:
-    """When a unique id was made, ms since the epoch: the latest such time not after `now_ms`, since ids hold no month.
+    """When a unique id was made, ms since the epoch: the latest such time not after `now_ms`, since ids
+    hold no month.
 
     :raise WireError: not fatal: not 32 or 56 hexadecimal digits.
     """
@@ -112,7 +113,9 @@ def unique_id_time(unique_id: str, now_ms: int) -> int:
 
 def _unhex(text: str) -> bytes:
     if len(text) not in (32, 56):
-        raise WireError(f"message id: expected 32 or 56 hexadecimal digits, got {len(text)} characters", fatal=False)
+        raise WireError(
+            f"message id: expected 32 or 56 hexadecimal digits, got {len(text)} characters", fatal=False
+        )
     try:
         data = bytes.fromhex(text)
     except ValueError:

@@ -1,8 +1,9 @@
 """A message's properties as RocketMQ writes them: ``name \\x01 value \\x02`` for each, UTF-8.
 
-Reading follows ``MessageDecoder.string2messageProperties`` of 5.5.0: the last separator may be missing, of a name that comes
-twice the last value counts, and what is no property (no ``\\x01``, an empty name or an empty value) is passed over. Names
-and values cannot contain the separators; writing refuses them, since they would become other properties.
+Reading follows ``MessageDecoder.string2messageProperties`` of 5.5.0: the last separator may be missing, of
+a name that comes twice the last value counts, and what is no property (no ``\\x01``, an empty name or an
+empty value) is passed over. Names and values cannot contain the separators; writing refuses them, since
+they would become other properties.
 """
 
 from __future__ import annotations
@@ -46,12 +47,15 @@ def encode_properties(properties: Mapping[str, str]) -> bytes:
     count = len(properties)
     if text.count("\x01") != count or text.count("\x02") != count:
         raise WireError(
-            f"message property {_offender(properties)!r}: expected no U+0001 and U+0002 in name and value", fatal=False
+            f"message property {_offender(properties)!r}: expected no U+0001 and U+0002 in name and value",
+            fatal=False,
         )
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise WireError(f"message property: expected text that is UTF-8, got {error.reason}", fatal=False) from None
+        raise WireError(
+            f"message property: expected text that is UTF-8, got {error.reason}", fatal=False
+        ) from None
 
 
 def _offender(properties: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """RocketMQ's Remoting frames: bytes in, commands out, and back.
 
-``int32 length of all that follows | byte serialization, 3 bytes header length | header | body``. Two readers share the
-framing: :class:`RemotingDecoder` gives decoded commands, :class:`FrameSplitter` whole raw frames for those who forward them
-(``remoting_scan`` looks into these without decoding). Source: ``RemotingCommand`` and ``NettyDecoder`` of 5.5.0.
+``int32 length of all that follows | byte serialization, 3 bytes header length | header | body``. Two
+readers share the framing: :class:`RemotingDecoder` gives decoded commands, :class:`FrameSplitter` whole raw
+frames for those who forward them (``remoting_scan`` looks into these without decoding). Source:
+``RemotingCommand`` and ``NettyDecoder`` of 5.5.0.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ __all__ = [
 
 #: Apache's ``com.rocketmq.remoting.frameMaxLength``: a whole frame, its first length word included.
 MAX_FRAME = 16 * 1024 * 1024
-#: Apache has no limit of its own here. The largest honest header carries 32 KiB of properties, at most six times that
-#: when every byte is escaped.
+#: Apache has no limit of its own here. The largest honest header carries 32 KiB of properties, at most six
+#: times that when every byte is escaped.
 MAX_HEADER = 256 * 1024
 
 #: What came in: a command, or why a frame is none. After a fatal error nothing more comes.
@@ -59,11 +60,17 @@ def _check_prefix(total: int, word: int, max_frame: int, max_header: int) -> Wir
         return WireError(f"Remoting frame length: expected 4..{max_frame - 4}, got {total}")
     header_size = word & 0xFFFFFF
     if word >> 24 > 1:
-        return WireError(f"Remoting header serialization: expected 0 (JSON) or 1 (ROCKETMQ), got {word >> 24}")
+        return WireError(
+            f"Remoting header serialization: expected 0 (JSON) or 1 (ROCKETMQ), got {word >> 24}"
+        )
     if header_size > total - 4:
-        return WireError(f"Remoting header length: expected at most {total - 4} (the frame's), got {header_size}")
+        return WireError(
+            f"Remoting header length: expected at most {total - 4} (the frame's), got {header_size}"
+        )
     if header_size > max_header:
-        return WireError(f"Remoting header length: expected at most {max_header} (the limit), got {header_size}")
+        return WireError(
+            f"Remoting header length: expected at most {max_header} (the limit), got {header_size}"
+        )
     return None
 
 
@@ -112,7 +119,7 @@ class _Framing:
         return frame, used
 
     def _keep(self, data: bytes, position: int) -> WireError | None:
-        """Keep the unfinished frame that begins at `position`; refuse it at once if its lengths are impossible."""
+        """Keep the unfinished frame that begins at `position`; refuse impossible lengths at once."""
         self._pending = bytearray(data[position:])
         if len(self._pending) >= 8:
             total, word = _read_prefix(self._pending)
@@ -134,7 +141,7 @@ class FrameSplitter(_Framing):
         super().__init__(max_frame, max_header)
 
     def receive_data(self, data: bytes) -> list[bytes | WireError]:
-        """Take what arrived; return the frames that it completes. A (fatal) WireError can only be the last item."""
+        """Take what arrived; return the frames that it completes. A WireError is the last, and fatal."""
         frames: list[bytes | WireError] = []
         if self._failed:
             return frames
@@ -179,8 +186,9 @@ class RemotingDecoder(_Framing):
     def receive_data(self, data: bytes) -> list[RemotingEvent]:
         """Take what arrived; return the commands that it completes, in order.
 
-        A frame whose header cannot be decoded stands in the list as a WireError that is not fatal, with the opaque as
-        its ``request_id`` where that could be found. A fatal one is the last item, and nothing is read after it.
+        A frame whose header cannot be decoded stands in the list as a WireError that is not fatal, with the
+        opaque as its ``request_id`` where that could be found. A fatal one is the last item, and nothing is
+        read after it.
         """
         events: list[RemotingEvent] = []
         if self._failed:
@@ -206,7 +214,13 @@ class RemotingDecoder(_Framing):
             if end > size:
                 break
             header_size = word & 0xFFFFFF
-            if header_size > total - 4 or total + 4 > max_frame or header_size > max_header or word >> 24 > 1 or total < 4:
+            if (
+                header_size > total - 4
+                or total + 4 > max_frame
+                or header_size > max_header
+                or word >> 24 > 1
+                or total < 4
+            ):
                 problem = _check_prefix(total, word, max_frame, max_header)
                 if problem is not None:
                     events.append(problem)
@@ -284,7 +298,12 @@ def encode_response(
     """The whole frame that answers the request with this `opaque` and `serialization`."""
     if body:
         size = len(body)
-        return encode_head(code, opaque, FLAG_RESPONSE, ext_fields, remark, size, serialization, version, language) + body
+        return (
+            encode_head(
+                code, opaque, FLAG_RESPONSE, ext_fields, remark, size, serialization, version, language
+            )
+            + body
+        )
     return encode_head(code, opaque, FLAG_RESPONSE, ext_fields, remark, 0, serialization, version, language)
 
 
@@ -301,7 +320,9 @@ def encode_request(
 ) -> bytes:
     """The whole frame of a request."""
     flag = FLAG_ONEWAY if oneway else 0
-    return encode_head(code, opaque, flag, ext_fields, None, len(body), serialization, version, language) + body
+    return (
+        encode_head(code, opaque, flag, ext_fields, None, len(body), serialization, version, language) + body
+    )
 
 
 def encode_command(command: RemotingCommand) -> bytes:

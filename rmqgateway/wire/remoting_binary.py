@@ -1,8 +1,9 @@
 """Remoting headers as RocketMQ's own binary form (serialization 1), the ``RocketMQSerializable`` of 5.5.0.
 
-``code`` int16 | ``language`` byte | ``version`` int16 | ``opaque`` int32 | ``flag`` int32 | remark (int32 length, UTF-8) |
-ext fields (int32 length of all; each: int16 length, key, int32 length, value). Big-endian. As the code has 16 bits, the
-requests from 200000 up (pop and newer) cannot be said in it; Apache's programs truncate them silently, this encoder refuses.
+``code`` int16 | ``language`` byte | ``version`` int16 | ``opaque`` int32 | ``flag`` int32 | remark (int32
+length, UTF-8) | ext fields (int32 length of all; each: int16 length, key, int32 length, value). Big-endian.
+As the code has 16 bits, the requests from 200000 up (pop and newer) cannot be said in it; Apache's programs
+truncate them silently, this encoder refuses.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from rmqgateway.wire.remoting_command import LANGUAGE_NAMES, ROCKETMQ, RemotingC
 
 __all__ = ["FIXED_SIZE", "OPAQUE_POSITION", "decode_binary_header", "encode_binary_header"]
 
-#: Bytes up to and with the length of the remark; with the length of the ext fields it is the smallest header, 21.
+#: Bytes up to and with the length of the remark; with the length of the ext fields it is the smallest
+#: header, 21.
 _HEAD = struct.Struct(">hbhiii")
 FIXED_SIZE = _HEAD.size + 4
 #: Where in the header the opaque is.
@@ -53,7 +55,8 @@ def decode_binary_header(header: bytes, body: bytes) -> RemotingCommand:
         raise _bad_length("extFields", ext_size, size - position, opaque, exact=True)
     ext_fields: dict[str, str] = {}
     if ext_size:
-        # Latin-1 keeps positions, so nearly all strings are plain slices; only non-ASCII ones are decoded again.
+        # Latin-1 keeps positions, so nearly all strings are plain slices; only non-ASCII ones are decoded
+        # again.
         text = header.decode("latin-1")
         while position < size:
             start = position + 2
@@ -90,7 +93,8 @@ def encode_binary_header(
 ) -> bytes:
     """Encode one header.
 
-    :raise WireError: not fatal: the code or the version needs more than 16 bits, or a key more than 32767 bytes.
+    :raise WireError: not fatal: the code or the version needs more than 16 bits, or a key more than 32767
+        bytes.
     """
     remark_bytes = remark.encode() if remark else b""
     parts = [b"", remark_bytes, b""]
@@ -109,8 +113,8 @@ def encode_binary_header(
         parts[0] = _write_head(code, language_code(language), version, opaque, flag, len(remark_bytes))
     except struct.error:
         raise WireError(
-            f"Remoting ROCKETMQ header: code {code} and version {version} must fit an int16, opaque {opaque} and flag"
-            f" {flag} an int32",
+            f"Remoting ROCKETMQ header: code {code} and version {version} must fit an int16, opaque {opaque}"
+            f" and flag {flag} an int32",
             fatal=False,
             request_id=opaque,
         ) from None

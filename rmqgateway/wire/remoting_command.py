@@ -49,8 +49,9 @@ LANGUAGE_NAMES: dict[int, str] = {
 }
 LANGUAGE_CODES: dict[str, int] = {name: code for code, name in LANGUAGE_NAMES.items()}
 
-#: What a broker writes of itself. Clients read the version of heartbeat answers to decide what they may ask for, so
-#: ours is that of the release whose behaviour we follow: the ordinal of ``MQVersion.Version.V5_5_0``.
+#: What a broker writes of itself. Clients read the version of heartbeat answers to decide what they may ask
+#: for, so ours is that of the release whose behaviour we follow: the ordinal of
+#: ``MQVersion.Version.V5_5_0``.
 DEFAULT_LANGUAGE = "JAVA"
 DEFAULT_VERSION = 513
 
@@ -75,8 +76,8 @@ class RemotingCommand(
     :ivar serialization: JSON or ROCKETMQ; answers go out the way the request came in.
     """
 
-    # The JSON header is decoded straight into this struct, hence the renaming: the last two are ours alone and are
-    # always set after decoding, whatever a peer may put under such a name.
+    # The JSON header is decoded straight into this struct, hence the renaming: the last two are ours alone
+    # and are always set after decoding, whatever a peer may put under such a name.
     code: _Int32
     opaque: _Int32
     flag: _Int32 = 0

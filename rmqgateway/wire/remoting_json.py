@@ -1,13 +1,11 @@
 """Remoting headers as JSON (serialization 0).
 
-The shape is what fastjson makes of ``RemotingCommand``: a flat object whose ``extFields`` maps strings to strings.
-Official clients agree on that but for small liberties, which Apache's parser takes as these do: Go and old C++ clients
-send numbers, booleans and null where strings are meant, and numbers within quotes.
+The shape is what fastjson makes of ``RemotingCommand``: a flat object whose ``extFields`` maps strings to
+strings. Official clients agree on that but for small liberties, which Apache's parser takes as these do: Go
+and old C++ clients send numbers, booleans and null where strings are meant, and numbers within quotes.
 """
 
 from __future__ import annotations
-
-from typing import cast
 
 import msgspec
 
@@ -57,7 +55,7 @@ def encode_json_header(
     remark: str | None,
     ext_fields: dict[str, str] | None,
 ) -> bytes:
-    """Encode one header; an empty or missing `ext_fields` and a missing `remark` are left out, as Apache does."""
+    """Encode one header; empty or missing `ext_fields` and a missing `remark` are left out."""
     return _encode(_Head(code, ext_fields or None, flag, language, opaque, remark, "JSON", version))
 
 
@@ -65,7 +63,8 @@ def _decode_leniently(header: bytes) -> RemotingCommand:
     try:
         fields = _decode_any(header)
     except UnicodeDecodeError:
-        # Old C++ clients put property bytes in whatever encoding into the header; Java reads them with replacement.
+        # Old C++ clients put property bytes in whatever encoding into the header; Java reads them with
+        # replacement.
         try:
             fields = _decode_any(header.decode("utf-8", "replace"))
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -100,7 +99,9 @@ def _integer(fields: dict[str, object], name: str, default: int | None, opaque: 
     if value is None:
         if default is not None:
             return default
-        raise WireError(f"Remoting header field {name}: expected an integer, got none", fatal=False, request_id=opaque)
+        raise WireError(
+            f"Remoting header field {name}: expected an integer, got none", fatal=False, request_id=opaque
+        )
     if isinstance(value, str) and len(value) <= 11:
         try:
             value = int(value)
@@ -127,7 +128,9 @@ def _string(fields: dict[str, object], name: str, opaque: int) -> str | None:
     if isinstance(value, (int, float)):
         return _as_java_string(value)
     raise WireError(
-        f"Remoting header field {name}: expected a string, got {type(value).__name__}", fatal=False, request_id=opaque
+        f"Remoting header field {name}: expected a string, got {type(value).__name__}",
+        fatal=False,
+        request_id=opaque,
     )
 
 
@@ -141,4 +144,4 @@ def _as_java_string(value: object) -> str:
         return "false"
     if isinstance(value, int):
         return str(value)
-    return cast(bytes, _encode_text(value)).decode()
+    return _encode_text(value).decode()

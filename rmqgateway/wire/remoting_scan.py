@@ -1,4 +1,5 @@
-"""Looking into raw Remoting frames without decoding them, for whoever forwards them unchanged but for the opaque."""
+"""Looking into raw Remoting frames without decoding them, for whoever forwards them unchanged but for the
+opaque."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ import struct
 
 import msgspec
 
-from rmqgateway.errors import WireError
 from rmqgateway.wire.remoting import decode_frame, encode_command
 from rmqgateway.wire.remoting_binary import FIXED_SIZE, OPAQUE_POSITION
 
@@ -52,8 +52,9 @@ def scan(frame: bytes) -> Scan:
 def splice_opaque(frame: bytes, opaque: int) -> bytes:
     """The same frame with another opaque, everything else byte for byte as it was.
 
-    Where the place of the opaque in a JSON header is not beyond doubt (the key occurs twice, or within extFields, or
-    as a string) the header is decoded and encoded anew, which drops fields that RocketMQ does not define.
+    Where the place of the opaque in a JSON header is not beyond doubt (the key occurs twice, or within
+    extFields, or as a string) the header is decoded and encoded anew, which drops fields that RocketMQ does
+    not define.
 
     :raise WireError: not fatal: the header cannot be decoded.
     """
@@ -70,10 +71,13 @@ def splice_opaque(frame: bytes, opaque: int) -> bytes:
         if found is not None:
             new = b"%b%d%b" % (header[: found.start(1)], opaque, header[found.end(1) :])
             try:
-                # Proves that what was replaced is the top level's: a reader of the result sees the new number.
+                # Proves that what was replaced is the top level's: a reader of the result sees the new
+                # number.
                 if _decode(new).opaque == opaque:
                     size = len(new)
-                    return b"".join((_write_prefix(4 + size + len(frame) - body_start, size), new, frame[body_start:]))
+                    return b"".join(
+                        (_write_prefix(4 + size + len(frame) - body_start, size), new, frame[body_start:])
+                    )
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
                 pass
     command = decode_frame(frame)

@@ -2,14 +2,15 @@
 
 ::
 
-    0 total size      4 magic           8 body CRC       12 queue id       16 flag           20 queue offset (8)
-   28 physical offset (8)              36 system flag    40 born timestamp (8)               48 born host (8 or 20)
-      store timestamp (8)   store host (8 or 20)   reconsume times   prepared transaction offset (8)
-      body size, body       topic size (1 byte, with magic V2 2 bytes), topic     properties size (2 bytes), properties
+    0 total size     4 magic     8 body CRC    12 queue id    16 flag    20 queue offset (8 bytes)
+   28 physical offset (8)   36 system flag   40 born timestamp (8)   48 born host (8 or 20)
+      store timestamp (8), store host (8 or 20), reconsume times, prepared transaction offset (8),
+      body size, body, topic size (1 byte, 2 with magic V2), topic, properties size (2), properties
 
-Big-endian. A host is 4 or 16 address bytes and a 4-byte port; bits 4 and 5 of the system flag say which. Source:
-``MessageDecoder`` and ``MessageVersion`` of 5.5.0. The readers take any buffer that begins with a whole message which was
-checked once (by ``decode`` or ``message_sizes``), or that was made by ``encode``; they check nothing again.
+Big-endian. A host is 4 or 16 address bytes and a 4-byte port; bits 4 and 5 of the system flag say which.
+Source: ``MessageDecoder`` and ``MessageVersion`` of 5.5.0. The readers take any buffer that begins with a
+whole message which was checked once (by ``decode`` or ``message_sizes``), or that was made by ``encode``;
+they check nothing again.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def encode(
     queue_offset: int = 0,
     physical_offset: int = 0,
 ) -> bytearray:
-    """One stored message, ready to be patched by the store. The bits of IPv6 hosts in `sys_flag` follow the hosts given.
+    """One stored message, ready to be patched by the store. The bits of IPv6 hosts in `sys_flag` follow the
+    hosts given.
 
     :param topic: UTF-8. :param properties: already encoded. Times in ms since the epoch.
     :raise WireError: not fatal: a field does not fit its place.
@@ -145,7 +147,8 @@ def encode(
         else:
             if properties_size > MAX_PROPERTIES:
                 raise WireError(
-                    f"message properties: expected at most {MAX_PROPERTIES} bytes, got {properties_size}", fatal=False
+                    f"message properties: expected at most {MAX_PROPERTIES} bytes, got {properties_size}",
+                    fatal=False,
                 )
             properties_prefix = _pack_u16(properties_size)
         if topic_size < 128:
@@ -182,7 +185,9 @@ def encode(
                     raise WireError(f"{name}: expected 8 or 20 bytes, got {len(host)}", fatal=False)
             total += len(born_host) + len(store_host) - 16
             sys_flag &= ~0x30
-            sys_flag |= (_V6_BORN if len(born_host) == 20 else 0) | (_V6_STORE if len(store_host) == 20 else 0)
+            sys_flag |= (_V6_BORN if len(born_host) == 20 else 0) | (
+                _V6_STORE if len(store_host) == 20 else 0
+            )
             head = b"".join(
                 (
                     _HEAD_ANY.pack(
@@ -216,37 +221,48 @@ def _body_position(message: Buffer) -> int:
 
 
 def _checked_size(data: Buffer, start: int, size: int) -> int:
-    """The total size of the message at `start`, after checking every length within it against `size` (end of data)."""
+    """The total size of the message at `start`, every length in it checked; `size` is that of all data."""
     if size - start < MIN_SIZE:
-        raise WireError(f"stored message at {start}: expected at least {MIN_SIZE} bytes, got {size - start}", fatal=False)
+        raise WireError(
+            f"stored message at {start}: expected at least {MIN_SIZE} bytes, got {size - start}", fatal=False
+        )
     total, magic = struct.unpack_from(">II", data, start)
     if total < MIN_SIZE or total > size - start:
         raise WireError(
-            f"stored message at {start}: expected a size of {MIN_SIZE}..{size - start}, got {total}", fatal=False
+            f"stored message at {start}: expected a size of {MIN_SIZE}..{size - start}, got {total}",
+            fatal=False,
         )
     if magic != MAGIC_V1 and magic != MAGIC_V2:
-        raise WireError(f"stored message at {start}: expected a message's magic number, got {magic:#x}", fatal=False)
+        raise WireError(
+            f"stored message at {start}: expected a message's magic number, got {magic:#x}", fatal=False
+        )
     bits = _read_i32(data, start + 36)[0]
     place = 84 + (12 if bits & _V6_BORN else 0) + (12 if bits & _V6_STORE else 0)
     # What must fit behind the body: both sizes of topic and properties.
     rest = 3 if magic == MAGIC_V1 else 4
     if place + 4 + rest > total:
-        raise WireError(f"stored message at {start}: expected at least {place + 4 + rest} bytes, got {total}", fatal=False)
+        raise WireError(
+            f"stored message at {start}: expected at least {place + 4 + rest} bytes, got {total}", fatal=False
+        )
     body_size = _read_u32(data, start + place)[0]
     if body_size > total - place - 4 - rest:
         raise WireError(
-            f"stored message at {start}: expected a body of at most {total - place - 4 - rest} bytes, got {body_size}",
+            f"stored message at {start}: expected a body of at most {total - place - 4 - rest} bytes,"
+            f" got {body_size}",
             fatal=False,
         )
     place += 4 + body_size
     topic_size = data[start + place] if rest == 3 else _read_u16(data, start + place)[0]
     place += rest - 2 + topic_size
     if place + 2 > total:
-        raise WireError(f"stored message at {start}: its topic of {topic_size} bytes passes its end", fatal=False)
+        raise WireError(
+            f"stored message at {start}: its topic of {topic_size} bytes passes its end", fatal=False
+        )
     properties_size = _read_u16(data, start + place)[0]
     if place + 2 + properties_size != total:
         raise WireError(
-            f"stored message at {start}: expected properties of {total - place - 2} bytes, got {properties_size}",
+            f"stored message at {start}: expected properties of {total - place - 2} bytes,"
+            f" got {properties_size}",
             fatal=False,
         )
     return int(total)
@@ -282,8 +298,8 @@ def iterate(data: Buffer, max_messages: int = 1_000_000) -> Iterator[StoredMessa
 def decode(message: Buffer) -> StoredMessage:
     """Take the message at the beginning of a buffer apart.
 
-    :raise WireError: not fatal: a length passes the end of the buffer or contradicts another one, or the magic number
-        is unknown.
+    :raise WireError: not fatal: a length passes the end of the buffer or contradicts another one, or the
+        magic number is unknown.
     """
     _checked_size(message, 0, len(message))
     return _decode_checked(message)
@@ -454,7 +470,8 @@ def patch_store_timestamp(message: bytearray | memoryview, timestamp: int) -> No
 def patch_store_host(message: bytearray | memoryview, host: bytes) -> None:
     """Set the store host, in place.
 
-    :raise WireError: not fatal: `host` is not as long as the one there (8 bytes, or 20 if the system flag says IPv6).
+    :raise WireError: not fatal: `host` is not as long as the one there (8 bytes, or 20 if the system flag
+        says IPv6).
     """
     place = _store_place(message) + 8
     size = 20 if _read_i32(message, 36)[0] & _V6_STORE else 8
