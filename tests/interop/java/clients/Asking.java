@@ -37,6 +37,7 @@ final class Asking {
         MessageQueue queue = stage.producer().fetchPublishMessageQueues(stage.topic).get(3);
         DefaultMQPullConsumer asker = stage.pullConsumer();
         long before = asker.maxOffset(queue);
+        Thread.sleep(300);
         long[] moments = new long[4];
         for (int number = 0; number < 4; number++) {
             moments[number] = System.currentTimeMillis();

@@ -79,7 +79,8 @@ final class Consuming {
         Set<String> first = stage.sendMany("first", 40);
         DefaultMQPushConsumer one = stage.concurrent("one");
         stage.received.awaitBodies(20, first);
-        // A member that leaves commits what it has consumed.
+        // A member that leaves commits what it has consumed; the last listener has to return for that.
+        Thread.sleep(500);
         one.shutdown();
         Set<String> second = stage.sendMany("second", 40);
         stage.concurrent("two");
@@ -139,6 +140,7 @@ final class Consuming {
         DefaultMQPushConsumer inside = new DefaultMQPushConsumer(stage.group);
         inside.setNamesrvAddr(stage.namesrv);
         inside.setInstanceName(stage.instance());
+        inside.setPollNameServerInterval(Stage.ROUTE_MILLIS);
         inside.setNamespace("ns1");
         inside.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         inside.subscribe(stage.topic, "*");

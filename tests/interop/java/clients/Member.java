@@ -17,6 +17,7 @@ final class Member {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(arguments.get(0));
         consumer.setNamesrvAddr(namesrv);
         consumer.setInstanceName("member-" + System.nanoTime());
+        consumer.setPollNameServerInterval(Stage.ROUTE_MILLIS);
         consumer.setConsumeThreadMin(2);
         consumer.setConsumeThreadMax(2);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);

@@ -26,6 +26,8 @@ import org.apache.rocketmq.common.message.MessageExt;
 final class Stage implements AutoCloseable {
     /** Body of the message that only creates a topic; `Received` leaves it out. */
     static final String WARM_UP = "warm-up";
+    /** A broker tells its name server of a new topic a moment late; the default of 30 s would be waited for then. */
+    static final int ROUTE_MILLIS = 1_000;
     private static final AtomicInteger CLIENTS = new AtomicInteger();
 
     final String namesrv;
@@ -68,6 +70,7 @@ final class Stage implements AutoCloseable {
         made.setNamesrvAddr(namesrv);
         made.setInstanceName(instance());
         made.setSendMsgTimeout(15_000);
+        made.setPollNameServerInterval(ROUTE_MILLIS);
         return made;
     }
 
@@ -85,10 +88,13 @@ final class Stage implements AutoCloseable {
         return made;
     }
 
+    /** A consumer that is not started yet; the topic's route is known. */
     DefaultMQPushConsumer newConsumer(String expression) throws Exception {
+        awaitRoute(producer(), topic);
         DefaultMQPushConsumer made = new DefaultMQPushConsumer(group);
         made.setNamesrvAddr(namesrv);
         made.setInstanceName(instance());
+        made.setPollNameServerInterval(ROUTE_MILLIS);
         made.setConsumeThreadMin(4);
         made.setConsumeThreadMax(4);
         made.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -161,6 +167,10 @@ final class Stage implements AutoCloseable {
 
     static void create(DefaultMQProducer producer, String topic) throws Exception {
         send(producer, new Message(topic, WARM_UP.getBytes(StandardCharsets.UTF_8)));
+        awaitRoute(producer, topic);
+    }
+
+    private static void awaitRoute(DefaultMQProducer producer, String topic) throws Exception {
         until(20, "route of " + topic, () -> {
             try {
                 return !producer.fetchPublishMessageQueues(topic).isEmpty();
