@@ -1,0 +1,213 @@
+"""One message queue of the durable store: the hot path of sends and pulls."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from struct import Struct, unpack_from
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from zope.interface import implementer
+
+from rmqgateway.backend.store.interfaces import IStoredQueue
+from rmqgateway.backend.store.records import MESSAGE, RECORD_HEADER, frame
+
+if TYPE_CHECKING:
+    from rmqgateway.backend.store.durable import DurableStore
+    from rmqgateway.backend.store.segment import Segment
+
+__all__ = ["DurableQueue", "timestamp_of"]
+
+_OFFSETS = Struct(">qq").pack_into
+_HASHES = [Struct(f">{n}I") for n in range(9)]
+
+
+def timestamp_of(message: bytes) -> int:
+    """The store timestamp (ms) of a stored message: after the born host, whose length sysFlag (bit 4) tells; else 0."""
+    at = 68 if len(message) > 39 and message[39] & 16 else 56
+    return int(unpack_from(">q", message, at)[0]) if len(message) >= at + 8 else 0
+
+
+@implementer(IStoredQueue)
+class DurableQueue:
+    """See IStoredQueue.
+
+    :ivar index: [key, first offset, position...] of this queue's messages in the newest segment that has any, until
+        that segment's index file has taken over; `index_base` says which segment.
+    """
+
+    __slots__ = ("_cursor", "dropped", "index", "index_base", "key", "max_offset", "min_offset", "next_offset", "store")
+
+    def __init__(self, store: DurableStore, key: int, min_offset: int = 0, next_offset: int = 0) -> None:
+        self.store = store
+        self.key = key
+        self.min_offset = min_offset
+        self.max_offset = self.next_offset = next_offset
+        self.index: array[int] | None = None
+        self.index_base = -1
+        self.dropped = False
+        self._cursor: tuple[Segment, int, int, int] | None = None
+
+    def append(self, message: bytearray, keys: Sequence[bytes] = ()) -> int:
+        """See IStoredQueue."""
+        store = self.store
+        if store.refusal is not None or self.dropped:
+            store.refuse(self)
+        hashes = b""
+        if keys:
+            numbers = [crc32(key) for key in keys]
+            hashes = (_HASHES[len(keys)] if len(keys) < 9 else Struct(f">{len(keys)}I")).pack(*numbers)
+        size = RECORD_HEADER + len(message) + len(hashes)
+        if store.tail + size > store.limit:
+            store.roll(size)
+        position = store.tail
+        offset = self.next_offset
+        _OFFSETS(message, 20, offset, position)
+        data = bytes(message)
+        key = self.key
+        group = store.group
+        parts = group.parts
+        parts.append(frame(MESSAGE, 0, key >> 32, key & 0xFFFFFFFF, position, data, hashes))
+        parts.append(data)
+        base = store.base
+        if hashes:
+            parts.append(hashes)
+            add = store.keys.add
+            for number in numbers:
+                add(number, position - base)
+        store.tail = position + size
+        self.next_offset = offset + 1
+        index = self.index
+        if index is None or self.index_base != base:
+            self.index = index = array("Q", (key, offset))
+            self.index_base = base
+            store.touched.append(index)
+        index.append(position)
+        store.recent[position] = data
+        group.queues.append(self)
+        group.size += size
+        if group.size >= store.group_bytes or not store.scheduled:
+            store.schedule()
+        return position
+
+    def read(self, offset: int, max_messages: int, max_bytes: int) -> list[bytes]:
+        """See IStoredQueue."""
+        found: list[bytes] = []
+        end = self.max_offset
+        if not self.min_offset <= offset < end or self.dropped:
+            return found
+        store = self.store
+        recent = store.recent
+        left = max_messages
+        while left > 0 and offset < end:
+            index = self.index
+            if index is not None and offset >= index[1]:
+                at = offset - index[1] + 2
+                positions: Sequence[int] = index[at : at + min(left, end - offset)]
+            else:
+                offset, positions = self.locate(offset, left)
+            if not positions:
+                break
+            dense = positions[-1] - positions[0] < len(positions) << 14
+            for position in positions:
+                message = recent.get(position)
+                if message is None:
+                    message = store.fetch(position, dense) if position else None
+                    if message is None:
+                        continue
+                max_bytes -= len(message)
+                if max_bytes < 0 and found:
+                    return found
+                found.append(message)
+                left -= 1
+            offset += len(positions)
+        return found
+
+    def locate(self, offset: int, count: int) -> tuple[int, Sequence[int]]:
+        """Find where messages from `offset` on are: (offset of the first, positions); 0 is a hole.
+
+        The offset is larger than the wanted one where messages are missing; nothing is found beyond the last. Only
+        within one segment; the cursor makes going on cheap.
+        """
+        log = self.store.log
+        cursor = self._cursor
+        if cursor is not None:
+            segment, first, start, size = cursor
+            if first <= offset < first + size and segment.header is not None and segment.base >= log.bases[0]:
+                at = offset - first
+                return offset, self.store.index_of(segment).positions(start + at, min(count, size - at))
+        low, high = 0, len(log.segments)
+        best: tuple[Segment, int, int, int] | None = None
+        while low < high:
+            middle = (low + high) // 2
+            at, entry = middle, self._entry(log.segments[middle])
+            while entry is None and at + 1 < high:
+                at += 1
+                entry = self._entry(log.segments[at])
+            if entry is None:
+                high = middle
+            elif offset < entry[0]:
+                best = (log.segments[at], *entry)
+                high = middle
+            elif offset >= entry[0] + entry[2]:
+                low = at + 1
+            else:
+                best = (log.segments[at], *entry)
+                break
+        if best is None:
+            return offset, ()
+        segment, first, start, size = best
+        offset = max(first, offset)
+        at = offset - first
+        count = min(count, size - at)
+        if segment.header is not None:
+            self._cursor = best
+            return offset, self.store.index_of(segment).positions(start + at, count)
+        index = self.index if self.index_base == segment.base else segment.find_touched(self.key)
+        return offset, () if index is None else index[at + 2 : at + 2 + count]
+
+    def _entry(self, segment: Segment) -> tuple[int, int, int] | None:
+        """(first offset, start, count) of this queue in a segment."""
+        if segment.header is not None:
+            return self.store.index_of(segment).find(self.key)
+        if self.index is not None and self.index_base == segment.base:
+            index: array[int] | None = self.index
+        elif segment is self.store.active:
+            return None
+        else:
+            index = segment.find_touched(self.key)
+        return None if index is None else (index[1], 0, len(index) - 2)
+
+    def _position(self, offset: int) -> int:
+        """The position of the message at `offset`, or 0."""
+        index = self.index
+        if index is not None and offset >= index[1]:
+            return index[offset - index[1] + 2] if offset - index[1] + 2 < len(index) else 0
+        found, positions = self.locate(offset, 1)
+        return positions[0] if positions and found == offset else 0
+
+    def store_timestamp(self, offset: int) -> int:
+        """See IStoredQueue."""
+        if not self.min_offset <= offset < self.max_offset or self.dropped:
+            return -1
+        position = self._position(offset)
+        message = (self.store.recent.get(position) or self.store.fetch(position, False)) if position else None
+        return -1 if message is None else timestamp_of(message)
+
+    def offset_by_time(self, timestamp: int, lower: bool = True) -> int:
+        """See IStoredQueue."""
+        low, high = self.min_offset, self.max_offset
+        while low < high:
+            middle = at = (low + high) // 2
+            time = self.store_timestamp(at)
+            while time < 0 and at + 1 < high:  # a hole: what is after it decides
+                at += 1
+                time = self.store_timestamp(at)
+            if time < 0:
+                high = middle
+            elif time < timestamp or (time == timestamp and not lower):
+                low = at + 1
+            else:
+                high = middle
+        return low if lower else max(low - 1, self.min_offset)

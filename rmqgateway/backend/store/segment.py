@@ -1,0 +1,189 @@
+"""The log's files as the store holds them, and reading what is no longer in memory."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+
+from rmqgateway.backend.store.disk import Disk
+from rmqgateway.backend.store.records import MESSAGE, RECORD_HEADER, Record, parse, size_at
+from rmqgateway.backend.store.sidecar import KeyTable, Sidecar, SidecarHeader
+
+__all__ = ["Log", "Segment"]
+
+_CHUNK = 1 << 18
+_SMALL = 1 << 12
+
+
+class Segment:
+    """One file of the log.
+
+    :ivar base: the position of its first byte; `end` that after its last.
+    :ivar touched: per queue [topic << 32 | queue, first offset, position...], until the index file is durable.
+    :ivar keys: likewise for keys.
+    :ivar header: what the index file states, once there is one.
+    """
+
+    def __init__(self, path: str, base: int, size: int) -> None:
+        self.path = path
+        self.index_path = path.removesuffix(".seg") + ".index"
+        self.base = base
+        self.size = size
+        self.end = base + size
+        self.fd = -1
+        self.touched: list[array[int]] = []
+        self.keys: KeyTable | None = None
+        self.header: SidecarHeader | None = None
+        self.messages = 0
+        self.first_message = self.last_message = 0
+        self._by_queue: dict[int, array[int]] = {}
+
+    def find_touched(self, key: int) -> array[int] | None:
+        """What `touched` has of a queue. Only once nothing is appended here any more, or while opening."""
+        if len(self._by_queue) != len(self.touched):
+            self._by_queue = {index[0]: index for index in self.touched}
+        return self._by_queue.get(key)
+
+    def forget_touched(self) -> None:
+        """The index file has taken over."""
+        self.touched = []
+        self.keys = None
+        self._by_queue = {}
+
+
+class Log:
+    """Segments in order, their open files, and what was read of them lately."""
+
+    def __init__(self, disk: Disk, read_ahead_bytes: int, index_bytes: int) -> None:
+        self.segments: list[Segment] = []
+        self.bases: list[int] = []
+        self._disk = disk
+        self._chunks: OrderedDict[int, bytes] = OrderedDict()
+        self._most_chunks = max(read_ahead_bytes // _CHUNK, 1)
+        self._index_bytes = index_bytes
+        self._indexes: OrderedDict[int, Sidecar] = OrderedDict()
+        self._open_files: OrderedDict[int, Segment] = OrderedDict()
+
+    def add(self, segment: Segment) -> None:
+        """A segment after all the others."""
+        self.segments.append(segment)
+        self.bases.append(segment.base)
+
+    def remove_first(self) -> Segment:
+        """Forget the oldest segment; its files are the caller's to remove."""
+        segment = self.segments.pop(0)
+        del self.bases[0]
+        self._chunks.clear()
+        self._indexes.pop(segment.base, None)
+        self._open_files.pop(segment.base, None)
+        if segment.fd >= 0:
+            os.close(segment.fd)
+            segment.fd = -1
+        return segment
+
+    def close(self) -> None:
+        """Close all files."""
+        for segment in self.segments:
+            if segment.fd >= 0:
+                os.close(segment.fd)
+                segment.fd = -1
+
+    def at(self, position: int) -> Segment | None:
+        """The segment that covers a position."""
+        number = bisect_right(self.bases, position) - 1
+        if number < 0 or position >= self.segments[number].end:
+            return None
+        return self.segments[number]
+
+    def file(self, segment: Segment, *, keep: bool = False) -> int:
+        """The open file of a segment. Old ones are closed when many are open, but those opened with `keep`."""
+        if segment.fd < 0:
+            segment.fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+            if not keep:
+                self._open_files[segment.base] = segment
+                if len(self._open_files) > 64:
+                    _, oldest = self._open_files.popitem(last=False)
+                    os.close(oldest.fd)
+                    oldest.fd = -1
+        return segment.fd
+
+    def release(self, segment: Segment) -> None:
+        """A file opened with `keep` may be closed when many are open."""
+        if segment.fd >= 0:
+            self._open_files[segment.base] = segment
+
+    def index(self, segment: Segment) -> Sidecar:
+        """The loaded index of a sealed segment.
+
+        :raise ValueError: it is damaged.
+        """
+        found = self._indexes.get(segment.base)
+        if found is None:
+            if segment.header is None:
+                raise ValueError("no index")
+            found = Sidecar(self._disk, segment.index_path, segment.header)
+            self._indexes[segment.base] = found
+            while len(self._indexes) > 1 and sum(index.size for index in self._indexes.values()) > self._index_bytes:
+                self._indexes.popitem(last=False)
+        else:
+            self._indexes.move_to_end(segment.base)
+        return found
+
+    def forget_index(self, segment: Segment) -> None:
+        """The index of this segment is no longer what is loaded."""
+        self._indexes.pop(segment.base, None)
+
+    def read(self, position: int, durable: int, dense: bool) -> tuple[bytes, int, Record] | None:
+        """The record at `position`: (buffer, where it begins in it, record), or None if there is no undamaged one.
+
+        :param durable: where the durable part of the log ends: nothing beyond is read, or kept for later readers.
+        :param dense: the caller goes on reading near by: read ahead.
+        """
+        segment = self.at(position)
+        if segment is None or position >= durable:
+            return None
+        chunk_at = position & -_CHUNK
+        chunk = self._chunks.get(chunk_at)
+        if chunk is None and dense and chunk_at >= segment.base and chunk_at + _CHUNK <= min(durable, segment.end):
+            chunk = self._disk.pread(self.file(segment), _CHUNK, chunk_at - segment.base)
+            self._chunks[chunk_at] = chunk
+            if len(self._chunks) > self._most_chunks:
+                self._chunks.popitem(last=False)
+        if chunk is not None:
+            begin = position - chunk_at
+            total = size_at(chunk, begin, position)
+            if total and begin + total <= len(chunk):
+                record = parse(memoryview(chunk), begin, position)
+                return None if record is None else (chunk, begin, record)
+        limit = min(durable, segment.end) - position
+        fd = self.file(segment)
+        buffer = self._disk.pread(fd, min(_SMALL, limit), position - segment.base)
+        total = size_at(buffer, 0, position)
+        if total > len(buffer):
+            if total > limit:
+                return None
+            buffer = self._disk.pread(fd, total, position - segment.base)
+        record = parse(memoryview(buffer), 0, position) if total else None
+        return None if record is None else (buffer, 0, record)
+
+    def read_message(self, position: int, durable: int, dense: bool = False) -> tuple[bytes, Record] | None:
+        """The message at `position` and its record, or None."""
+        found = self.read(position, durable, dense)
+        if found is None or found[2].kind != MESSAGE:
+            return None
+        buffer, _, record = found
+        return buffer[record.begin : record.end], record
+
+    def raw(self, position: int, size: int) -> bytes:
+        """Bytes as they are on the disk, to move damage aside."""
+        segment = self.at(position)
+        if segment is None:
+            return b""
+        size = min(size, segment.end - position)
+        return self._disk.pread(self.file(segment), size, position - segment.base)
+
+    def record_size(self, position: int) -> int:
+        """How long a (damaged) record claims to be, or its header's size."""
+        return size_at(self.raw(position, RECORD_HEADER), 0, position) or RECORD_HEADER

@@ -1,0 +1,206 @@
+"""The index of one sealed segment, in a file beside it: where each queue's messages are, and which keys they have.
+
+Written once, when nothing is appended to the segment any more, and rebuilt from it if it is damaged or missing. Numbers
+are in the machine's byte order (the header tells; an index from another machine is rebuilt)::
+
+    header (96 bytes) | directory: queues * (u64 topic << 32 | queue, u64 first offset, u64 start << 32 | count), by queue
+    places: u32 each | slots: u32 * slots | hashes: u32 * keys | key places: u32 * keys | chain: u32 * keys
+
+A place is a position within the segment; 0 is a hole: an offset whose record was damaged. `start` and `count` name a
+queue's places, one per consecutive offset. Keys are found as in RocketMQ's index files: the hash names a slot, the slot
+the newest entry (from 1 on), an entry the one before it in the same slot; building it is one step per key.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
+from struct import Struct
+from sys import byteorder
+from zlib import crc32
+
+from rmqgateway.backend.store.disk import Disk
+from rmqgateway.backend.store.records import VERSION
+
+__all__ = ["SLOTS", "KeyTable", "Sidecar", "SidecarHeader", "build_parts"]
+
+SLOTS = 1 << 16
+_HEADER = Struct("=8sIIIIIIqqIIQI")
+_MAGIC = b"RMQGWIDX"
+_SIZE = 96
+_MANY = 2000
+
+
+class KeyTable:
+    """The keys of the segment that is being appended to."""
+
+    def __init__(self) -> None:
+        self.slots = array("I", bytes(4 * SLOTS))
+        self.hashes = array("I")
+        self.places = array("I")
+        self.chain = array("I")
+
+    def add(self, key_hash: int, place: int) -> None:
+        """Note that the message at `place` has a key with this hash."""
+        slot = key_hash & (SLOTS - 1)
+        self.chain.append(self.slots[slot])
+        self.hashes.append(key_hash)
+        self.places.append(place)
+        self.slots[slot] = len(self.hashes)
+
+    def find(self, key_hash: int) -> Iterator[int]:
+        """The places of messages with this hash, newest first."""
+        entry = self.slots[key_hash & (SLOTS - 1)]
+        while entry:
+            if self.hashes[entry - 1] == key_hash:
+                yield self.places[entry - 1]
+            entry = self.chain[entry - 1]
+
+
+class SidecarHeader:
+    """What is known of a sealed segment without loading its index."""
+
+    def __init__(
+        self, base: int, min_time: int, max_time: int, messages: int, queues: int, places: int, keys: int, crcs: tuple[int, int]
+    ) -> None:
+        self.base = base
+        self.min_time = min_time
+        self.max_time = max_time
+        self.messages = messages
+        self.queues = queues
+        self.places = places
+        self.keys = keys
+        self.crcs = crcs
+
+    def pack(self) -> bytes:
+        """The first 96 bytes of the file."""
+        body = _HEADER.pack(
+            _MAGIC, VERSION, 0, self.queues, self.places, self.keys, SLOTS,
+            self.min_time, self.max_time, self.messages, self.crcs[0], self.base, self.crcs[1],
+        )  # fmt: skip
+        return (body[:12] + crc32(body).to_bytes(4, "big") + body[16:]).ljust(_SIZE, b"\0")
+
+    @classmethod
+    def read(cls, header: bytes, base: int) -> SidecarHeader | None:
+        """The header, or None if it is damaged or not that of the segment at `base`."""
+        if len(header) < _SIZE:
+            return None
+        magic, version, _, queues, places, keys, slots, low, high, messages, crc1, its_base, crc2 = _HEADER.unpack_from(header)
+        body = header[:12] + bytes(4) + header[16 : _HEADER.size]
+        right = (magic, version, slots, its_base) == (_MAGIC, VERSION, SLOTS, base) and not any(header[_HEADER.size : _SIZE])
+        if not right or crc32(body) != int.from_bytes(header[12:16], "big"):
+            return None
+        return cls(its_base, low, high, messages, queues, places, keys, (crc1, crc2))
+
+
+def build_parts(
+    base: int, touched: list[array[int]], keys: KeyTable, times: tuple[int, int], messages: int, parts: list[bytes]
+) -> Iterator[None]:
+    """Put the file's content into `parts`, pausing now and then: the caller goes on in a later reactor turn.
+
+    :param touched: per queue [topic << 32 | queue, first offset, position...]; a position of 0 is a hole.
+    """
+    runs = []
+    for first in range(0, len(touched), _MANY):
+        runs.append(sorted(touched[first : first + _MANY], key=itemgetter(0)))
+        yield
+    directory = array("Q")
+    places = array("I")
+    for number, index in enumerate(merge(*runs, key=itemgetter(0))):
+        directory.extend((index[0], index[1], len(places) << 32 | len(index) - 2))
+        for at in range(2, len(index), _MANY):
+            places.extend([position - base if position else 0 for position in index[at : at + _MANY]])
+            if len(index) > _MANY:
+                yield
+        if not number % 100:
+            yield
+    first_part = [directory.tobytes(), places.tobytes()]
+    crc1 = crc32(first_part[1], crc32(first_part[0]))
+    yield
+    key_part = [keys.slots.tobytes(), keys.hashes.tobytes(), keys.places.tobytes(), keys.chain.tobytes()]
+    yield
+    crc2 = 0
+    for part in key_part:
+        crc2 = crc32(part, crc2)
+    header = SidecarHeader(base, *times, messages, len(touched), len(places), len(keys.hashes), (crc1, crc2))
+    parts += [header.pack(), *first_part, *key_part]
+
+
+class Sidecar:
+    """A loaded index: directory and places in memory, keys read when asked for.
+
+    :raise ValueError: the content does not fit its check.
+    :raise OSError: the file cannot be read.
+    """
+
+    def __init__(self, disk: Disk, path: str, header: SidecarHeader) -> None:
+        self.header = header
+        self._disk = disk
+        self._path = path
+        self._keys_checked = False
+        self._keys_at = _SIZE + 24 * header.queues + 4 * header.places
+        content = self._read(self._keys_at - _SIZE, _SIZE)
+        if crc32(content) != header.crcs[0]:
+            raise ValueError(f"the index {path} is damaged")
+        view = memoryview(content)
+        self.size = len(content)
+        self._directory = view[: 24 * header.queues].cast("Q")
+        self._places = view[24 * header.queues :].cast("I")
+
+    def _read(self, size: int, at: int) -> bytes:
+        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = self._disk.pread(fd, size, at)
+        finally:
+            os.close(fd)
+        if len(content) != size:
+            raise ValueError(f"the index {self._path} is too short")
+        return content
+
+    def find(self, key: int) -> tuple[int, int, int] | None:
+        """(first offset, start, count) of a queue, or None if this segment has nothing of it."""
+        directory = self._directory
+        at = bisect_left(range(self.header.queues), key, key=lambda number: directory[3 * number])
+        if at == self.header.queues or directory[3 * at] != key:
+            return None
+        where = directory[3 * at + 2]
+        return directory[3 * at + 1], where >> 32, where & 0xFFFFFFFF
+
+    def entries(self) -> Iterator[tuple[int, int, int]]:
+        """(topic << 32 | queue, first offset, count) of each queue."""
+        directory = self._directory
+        for at in range(0, 3 * self.header.queues, 3):
+            yield directory[at], directory[at + 1], directory[at + 2] & 0xFFFFFFFF
+
+    def positions(self, start: int, count: int) -> list[int]:
+        """Positions in the log; 0 for a hole."""
+        base = self.header.base
+        return [place and base + place for place in self._places[start : start + count]]
+
+    def find_key(self, key_hash: int) -> Iterator[int]:
+        """Positions of messages that have a key with this hash, newest first."""
+        header, base = self.header, self._keys_at
+        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if not self._keys_checked:
+                if crc32(self._disk.pread(fd, 4 * SLOTS + 12 * header.keys, base)) != header.crcs[1]:
+                    raise ValueError(f"the index {self._path} is damaged")
+                self._keys_checked = True
+
+            def number(at: int) -> int:
+                return int.from_bytes(self._disk.pread(fd, 4, at), byteorder)
+
+            hashes = base + 4 * SLOTS
+            entry = number(base + 4 * (key_hash & (SLOTS - 1)))
+            while entry:
+                at = hashes + 4 * (entry - 1)
+                if number(at) == key_hash:
+                    yield header.base + number(at + 4 * header.keys)
+                entry = number(at + 8 * header.keys)
+        finally:
+            os.close(fd)
+
