@@ -55,6 +55,7 @@ __all__ = [
     "sys_flag",
     "topic",
     "total_size",
+    "with_reconsume_times",
     "with_store_host",
 ]
 
@@ -497,4 +498,11 @@ def with_store_host(message: Buffer, host: bytes) -> bytes:
     copy = bytearray().join((message[:place], host, message[place + old_size :]))
     _U32.pack_into(copy, 0, len(copy))
     _I32.pack_into(copy, 36, bits & ~_V6_STORE | (_V6_STORE if new_size == 20 else 0))
+    return bytes(copy)
+
+
+def with_reconsume_times(message: Buffer, times: int) -> bytes:
+    """A copy with another count of how often it was given back."""
+    copy = bytearray(message)
+    _I32.pack_into(copy, _body_position(message) - 12, times)
     return bytes(copy)
