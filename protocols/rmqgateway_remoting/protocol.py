@@ -1,0 +1,508 @@
+"""One Remoting connection: frames to commands, replies to one write, back-pressure in both directions."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rmqgateway.commands import AnswerRelay, Command, SendMessages
+from rmqgateway.context import Context
+from rmqgateway.eager import writer
+from rmqgateway.errors import Code, GatewayError, WireError
+from rmqgateway.events import Event, GoAway
+from rmqgateway.wire.remoting import JSON, RemotingCommand, RemotingDecoder, encode_request, encode_response
+from rmqgateway.wire.request_codes import ResponseCode, request_name
+from rmqgateway_remoting.convert_base import Operation, Peer
+from rmqgateway_remoting.credentials import credential_of
+from rmqgateway_remoting.errors import response_code
+from rmqgateway_remoting.push import push_of
+from rmqgateway_remoting.table import OPERATIONS, REFUSED
+from rmqgateway_remoting.versions import V5_3_1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IDelayedCall
+
+    from rmqgateway.frontend import ConnectionInformation
+    from rmqgateway.interfaces import IGateway, ISession
+    from rmqgateway_remoting.frontend import RemotingSettings
+
+__all__ = ["RemotingProtocol"]
+
+log = Logger(namespace="rmqgateway.remoting")
+
+#: What the transport gets at a time while its peer is slow, so that each piece taken is progress.
+_PIECE = 256 * 1024
+#: Why a one-way send is kept and tried again instead of being lost: its sender would never know.
+_HELD = frozenset({Code.BUSY, Code.TOO_MANY_REQUESTS, Code.STORE_FULL, Code.NOT_READY})
+_HOLD_SECONDS = 0.05
+#: Questions to the client that it has not answered; older ones are forgotten first.
+_MAX_QUESTIONS = 1000
+
+
+@implementer(IPushProducer)
+class RemotingProtocol(Protocol):
+    """Serves one client. As IPushProducer it is asked by its transport to write no more for now."""
+
+    def __init__(self, gateway: IGateway, connection: ConnectionInformation, settings: RemotingSettings) -> None:
+        self._gateway = gateway
+        self._connection = connection
+        self._settings = settings
+        self._outbox = gateway.outbox
+        self._seconds: Callable[[], float] = gateway.reactor.seconds
+        self._execute: Callable[[Context, Command[Any]], Any] = gateway.execute
+        self._decoder = RemotingDecoder(settings.max_frame, settings.max_header)
+        # Set when the connection is made.
+        self._session: ISession
+        self._peer: Peer
+        self._transport: Any
+        self._write: Callable[[bytes], None]
+        # Responses of this turn, and what the transport would not take yet.
+        self._pending: list[bytes] = []
+        self._unsent: deque[bytes] = deque()
+        self._unsent_bytes = 0
+        self._blocked = False
+        self._blocked_since = 0.0
+        self._stall_timer: IDelayedCall | None = None
+        # Requests that wait for their replies.
+        self._in_flight_bytes = 0
+        self._in_flight = 0
+        self._waiting: set[Deferred[Any]] = set()
+        self._held: deque[tuple[Context, Command[Any], int]] = deque()
+        self._hold_timer: IDelayedCall | None = None
+        self._reading = True
+        self._idle_timer: IDelayedCall | None = None
+        # Questions to the client: our opaque -> relay id.
+        self._next_opaque = 0
+        self._questions: dict[int, int] = {}
+        self._going_away = False
+        self._drain_timer: IDelayedCall | None = None
+        self._drain_deadline = 0.0
+        self._opened = False
+        self._closed = False
+
+    # What Twisted calls.
+
+    def connectionMade(self) -> None:
+        """See IProtocol."""
+        self._transport = self.transport
+        try:
+            session = self._gateway.open_session(
+                "remoting", self._connection.peer, self._connection.advertised, self._deliver, self._drain, self._cut
+            )
+        except GatewayError as error:
+            log.info("connection from {peer} refused: {error}", peer=self._connection.peer, error=error)
+            self._closed = True
+            self._transport.loseConnection()
+            return
+        self._session = session
+        self._opened = True
+        self._peer = Peer(session)
+        self._write = writer(self.transport)
+        self._transport.registerProducer(self, True)
+        self._idle_timer = self._gateway.reactor.callLater(self._settings.idle_seconds, self._check_idle)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See IProtocol."""
+        if self._closed:
+            return
+        self._session.last_seen = self._seconds()
+        self._outbox.enter()
+        try:
+            for event in self._decoder.receive_data(data):
+                if type(event) is RemotingCommand:
+                    self._request(event)
+                else:
+                    self._malformed(event)
+        finally:
+            self._outbox.leave()
+        if self._in_flight_bytes > self._settings.in_flight_bytes or self._in_flight > self._settings.in_flight_requests:
+            self._balance()
+
+    def connectionLost(self, reason: Failure = Failure(Exception("connection lost"))) -> None:  # noqa: B008
+        """See IProtocol."""
+        self._closed = True
+        for timer in (self._stall_timer, self._hold_timer, self._idle_timer, self._drain_timer):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._pending.clear()
+        self._unsent.clear()
+        self._unsent_bytes = 0
+        if self._held:
+            log.warn(
+                "{count} one-way sends of {peer} were refused until its connection ended: {size} bytes are lost",
+                count=len(self._held),
+                peer=self._connection.peer,
+                size=sum(size for _, _, size in self._held),
+            )
+            self._held.clear()
+        # A wait whose client is gone would only hold what another could get.
+        for deferred in list(self._waiting):
+            deferred.cancel()
+        self._questions.clear()
+        if self._opened:
+            self._session.end()
+
+    # Requests.
+
+    def _request(self, request: RemotingCommand) -> None:
+        flag = request.flag
+        if flag & 1:
+            self._answered(request)
+            return
+        operation = OPERATIONS.get(request.code)
+        if operation is None:
+            self._unserved(request)
+            return
+        if self._going_away and self._answer_go_away(request):
+            return
+        try:
+            command = operation.parse(request, self._peer)
+        except WireError as error:
+            self._refused(error, request, operation)
+            return
+        context = Context(self._session, credential_of(request) if "AccessKey" in request.ext_fields else None)
+        try:
+            if self._held and flag & 2 and type(command) is SendMessages:
+                self._hold(context, command, len(request.body))
+                return
+            result = self._execute(context, command)
+        except GatewayError as error:
+            if flag & 2 and error.code in _HELD and type(command) is SendMessages:
+                self._hold(context, command, len(request.body))
+            else:
+                self._refused(error, request, operation)
+            return
+        if isinstance(result, Deferred):
+            if operation.waits:
+                self._waiting.add(result)
+                result.addBoth(self._waited, result)
+            else:
+                self._in_flight += 1
+                self._in_flight_bytes += len(request.body)
+            result.addCallbacks(
+                self._succeeded, self._failed, (request, operation), None, (request, operation, context, command)
+            )
+        elif not flag & 2:
+            self._reply(result, request, operation)
+
+    def _waited(self, result: Any, deferred: Deferred[Any]) -> Any:
+        self._waiting.discard(deferred)
+        return result
+
+    def _finished(self, request: RemotingCommand, operation: Operation) -> None:
+        if operation.waits:
+            return
+        self._in_flight -= 1
+        self._in_flight_bytes -= len(request.body)
+        if not self._reading:
+            self._balance()
+
+    def _succeeded(self, result: Any, request: RemotingCommand, operation: Operation) -> None:
+        self._finished(request, operation)
+        if not request.flag & 2:
+            self._reply(result, request, operation)
+
+    def _failed(
+        self, failure: Failure, request: RemotingCommand, operation: Operation, context: Context, command: Command[Any]
+    ) -> None:
+        self._finished(request, operation)
+        if self._closed:
+            return
+        error = failure.value
+        if isinstance(error, GatewayError):
+            if request.flag & 2 and error.code in _HELD and type(command) is SendMessages:
+                self._hold(context, command, len(request.body))
+            else:
+                self._refused(error, request, operation)
+        else:
+            log.failure("{operation} failed", failure=failure, operation=operation.name)
+            self._refused(GatewayError(Code.INTERNAL, "the gateway's log has the cause"), request, operation)
+
+    def _reply(self, result: Any, request: RemotingCommand, operation: Operation) -> None:
+        if self._closed:
+            return
+        pending = self._pending
+        count = len(pending)
+        try:
+            operation.reply(result, request, self._peer, pending)
+        except Exception:
+            del pending[count:]
+            log.failure("the reply to {operation} could not be written", operation=operation.name)
+            self._refused(GatewayError(Code.INTERNAL, "the gateway's log has the cause"), request, operation)
+            return
+        if not count:
+            self._outbox.ready(self)
+
+    def _refused(self, error: GatewayError | WireError, request: RemotingCommand, operation: Operation) -> None:
+        if request.flag & 2:
+            log.debug("one-way {operation} was refused: {error}", operation=operation.name, error=error)
+        elif isinstance(error, GatewayError):
+            self._say(request, response_code(error, operation.errors), error.message)
+        else:
+            self._say(request, ResponseCode.INVALID_PARAMETER, f"{operation.name}: {error.message}")
+
+    def _unserved(self, request: RemotingCommand) -> None:
+        name = request_name(request.code)
+        if request.flag & 2:
+            log.debug("one-way {name} is not served", name=name)
+        elif request.code in REFUSED:
+            self._say(request, ResponseCode.NO_PERMISSION, f"{name}: {REFUSED[request.code]}")
+        else:
+            self._say(
+                request, ResponseCode.REQUEST_CODE_NOT_SUPPORTED, f"request code {name} is not served by this gateway"
+            )
+
+    def _malformed(self, error: WireError) -> None:
+        if error.fatal:
+            log.info("connection of {peer} ends: {error}", peer=self._connection.peer, error=error.message)
+            self.flush()
+            self._close()
+        elif error.request_id is not None:
+            self._send(
+                encode_response(error.request_id, int(ResponseCode.INVALID_PARAMETER), remark=error.message)
+            )
+        else:
+            log.info("a request of {peer} is dropped: {error}", peer=self._connection.peer, error=error.message)
+
+    def _say(self, request: RemotingCommand, code: int, remark: str) -> None:
+        self._send(encode_response(request.opaque, int(code), None, remark, b"", request.serialization))
+
+    def _send(self, frame: bytes) -> None:
+        if self._closed:
+            return
+        self._pending.append(frame)
+        if len(self._pending) == 1:
+            self._outbox.ready(self)
+
+    # One-way sends that could not be taken yet.
+
+    def _hold(self, context: Context, command: Command[Any], size: int) -> None:
+        self._held.append((context, command, size))
+        self._in_flight_bytes += size
+        if self._hold_timer is None:
+            self._hold_timer = self._gateway.reactor.callLater(_HOLD_SECONDS, self._try_held)
+
+    def _try_held(self) -> None:
+        self._hold_timer = None
+        self._outbox.enter()
+        try:
+            for _ in range(len(self._held)):
+                context, command, size = self._held.popleft()
+                self._in_flight_bytes -= size
+                try:
+                    result = self._execute(context, command)
+                except GatewayError as error:
+                    if error.code not in _HELD:
+                        log.debug("a one-way send was refused: {error}", error=error)
+                        continue
+                    self._held.appendleft((context, command, size))
+                    self._in_flight_bytes += size
+                    break
+                if isinstance(result, Deferred):
+                    self._in_flight += 1
+                    self._in_flight_bytes += size
+                    result.addCallbacks(
+                        self._taken, self._not_taken, (size,), None, (context, command, size)
+                    )
+        finally:
+            self._outbox.leave()
+        if self._held and self._hold_timer is None:
+            self._hold_timer = self._gateway.reactor.callLater(_HOLD_SECONDS, self._try_held)
+        if not self._reading:
+            self._balance()
+
+    def _taken(self, result: object, size: int) -> None:
+        self._in_flight -= 1
+        self._in_flight_bytes -= size
+        if not self._reading:
+            self._balance()
+
+    def _not_taken(self, failure: Failure, context: Context, command: Command[Any], size: int) -> None:
+        self._taken(None, size)
+        error = failure.value
+        if isinstance(error, GatewayError) and error.code in _HELD and not self._closed:
+            self._hold(context, command, size)
+        else:
+            log.debug("a one-way send was refused: {error}", error=error)
+
+    # Writing.
+
+    def flush(self) -> None:
+        """See `rmqgateway.outbox.Sender`."""
+        pending = self._pending
+        if not pending:
+            return
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
+        pending.clear()
+        if self._closed:
+            return
+        if len(data) <= _PIECE and not self._blocked and not self._unsent:
+            self._write(data)
+            return
+        for start in range(0, len(data), _PIECE):
+            self._unsent.append(data[start : start + _PIECE])
+        self._unsent_bytes += len(data)
+        self._pump()
+        if self._unsent_bytes > self._settings.max_unsent_bytes:
+            self._cut(f"it leaves {self._unsent_bytes} bytes of answers unread (setting max_unsent_bytes)")
+        elif self._unsent_bytes > self._settings.unsent_bytes and self._reading:
+            self._balance()
+
+    def _pump(self) -> None:
+        while self._unsent and not self._blocked:
+            piece = self._unsent.popleft()
+            self._unsent_bytes -= len(piece)
+            self._write(piece)
+
+    def pauseProducing(self) -> None:
+        """See IPushProducer: the transport has enough to write."""
+        self._blocked = True
+        self._blocked_since = self._seconds()
+        if self._stall_timer is None and not self._closed:
+            self._stall_timer = self._gateway.reactor.callLater(self._settings.stalled_seconds, self._check_stall)
+
+    def resumeProducing(self) -> None:
+        """See IPushProducer: the transport has written all that it had."""
+        self._blocked = False
+        self._pump()
+        if not self._reading:
+            self._balance()
+
+    def stopProducing(self) -> None:
+        """See IPushProducer: the connection is gone; connectionLost follows."""
+
+    def _check_stall(self) -> None:
+        self._stall_timer = None
+        if not self._blocked or self._closed:
+            return
+        left = self._blocked_since + self._settings.stalled_seconds - self._seconds()
+        if left <= 0:
+            self._cut(f"it has not read its answers for {self._settings.stalled_seconds:g} s (setting stalled_seconds)")
+        else:
+            self._stall_timer = self._gateway.reactor.callLater(left, self._check_stall)
+
+    # Reading.
+
+    def _balance(self) -> None:
+        """Stop reading when too much is under way or unsent; read again when it has come down to half of that."""
+        if self._closed:
+            return
+        settings = self._settings
+        if self._reading:
+            if (
+                self._in_flight_bytes > settings.in_flight_bytes
+                or self._in_flight > settings.in_flight_requests
+                or self._unsent_bytes > settings.unsent_bytes
+            ):
+                self._reading = False
+                self._transport.pauseProducing()
+        elif (
+            self._in_flight_bytes * 2 <= settings.in_flight_bytes
+            and self._in_flight * 2 <= settings.in_flight_requests
+            and self._unsent_bytes * 2 <= settings.unsent_bytes
+        ):
+            self._reading = True
+            self._session.last_seen = self._seconds()
+            self._transport.resumeProducing()
+
+    def _check_idle(self) -> None:
+        now = self._seconds()
+        left = self._session.last_seen + self._settings.idle_seconds - now
+        if not self._reading:
+            left = self._settings.idle_seconds
+        if left <= 0:
+            log.info("connection of {peer} ends: it said nothing for too long", peer=self._connection.peer)
+            self._close()
+        else:
+            self._idle_timer = self._gateway.reactor.callLater(left, self._check_idle)
+
+    # Ending.
+
+    def _close(self) -> None:
+        """End the connection once what was handed to the transport is written."""
+        if not self._closed:
+            self._closed = True
+            self._transport.unregisterProducer()
+            self._transport.loseConnection()
+
+    def _cut(self, reason: str) -> None:
+        """End the connection now."""
+        if not self._closed:
+            log.warn("connection of {peer} is cut: {reason}", peer=self._connection.peer, reason=reason)
+            self._closed = True
+            self._transport.unregisterProducer()
+            self._transport.abortConnection()
+
+    def _drain(self, deadline: float, reason: str) -> None:
+        """Clients that understand it are told to go with each answer; the others are left when they are quiet."""
+        if self._closed or self._going_away:
+            return
+        self._going_away = True
+        self._drain_deadline = self._seconds() + deadline
+        self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
+
+    def _check_drained(self) -> None:
+        now = self._seconds()
+        quiet = not self._in_flight and not self._held and not self._unsent and now - self._session.last_seen >= 0.5
+        if quiet or now >= self._drain_deadline:
+            self._close()
+        else:
+            left = max(0.0, min(0.5, self._drain_deadline - now))
+            self._drain_timer = self._gateway.reactor.callLater(left, self._check_drained)
+
+    def _answer_go_away(self, request: RemotingCommand) -> bool:
+        """Whether the request was answered by GO_AWAY: its sender asks again over a new connection."""
+        if request.version <= V5_3_1 or request.flag & 2:
+            return False
+        self._say(request, ResponseCode.GO_AWAY, "this gateway is shutting down: please go away")
+        return True
+
+    # Events.
+
+    def _deliver(self, event: Event) -> bool:
+        if self._closed:
+            return False
+        if isinstance(event, GoAway):
+            self._drain(event.deadline, event.reason)
+            return True
+        if self._unsent_bytes > self._settings.unsent_bytes:
+            return False
+        push = push_of(event, self._peer)
+        if push is None:
+            return False
+        opaque = self._next_opaque
+        self._next_opaque = opaque + 1 & 0x7FFFFFFF
+        if push.relay_id is not None:
+            if len(self._questions) >= _MAX_QUESTIONS:
+                del self._questions[next(iter(self._questions))]
+            self._questions[opaque] = push.relay_id
+        self._send(
+            encode_request(int(push.code), opaque, push.ext_fields, push.body, oneway=push.oneway, serialization=JSON)
+        )
+        return True
+
+    def _answered(self, response: RemotingCommand) -> None:
+        relay_id = self._questions.pop(response.opaque, None)
+        if relay_id is None:
+            return
+        answer = AnswerRelay(relay_id, response.code, response.remark or "", response.body)
+        try:
+            result = self._execute(Context(self._session), answer)
+        except GatewayError as error:
+            log.debug("the answer of a client is not wanted any more: {error}", error=error)
+            return
+        if isinstance(result, Deferred):
+            result.addErrback(_ignored)
+
+
+def _ignored(failure: Failure) -> None:
+    log.debug("the answer of a client is not wanted any more: {error}", error=failure.value)
