@@ -60,9 +60,11 @@ class PopQueue:
 
     def passed_over(self, offsets: Iterable[int]) -> None:
         """These messages wait for an earlier one of their message group."""
-        for offset in offsets:
-            if offset not in self.entries:
-                self.entries[offset] = _WAITING
+        new = tuple(offset for offset in offsets if offset not in self.entries)
+        for offset in new:
+            self.entries[offset] = _WAITING
+        if new:
+            heappush(self._expiries, (0, 0, new))
 
     def grouped(self, groups: Iterable[tuple[int, str]]) -> None:
         """These offsets belong to these message groups."""
@@ -72,6 +74,14 @@ class PopQueue:
         """A message is done with; False if it was not in flight."""
         self.message_groups.pop(offset, None)
         return self.entries.pop(offset, None) is not None
+
+    def returned(self, offsets: Iterable[int]) -> None:
+        """These messages never reached anybody: visible at once, and that delivery does not count."""
+        for offset in offsets:
+            entry = self.entries.get(offset)
+            if entry is not None:
+                self.entries[offset] = (0, max(entry[1] - 1, 0), entry[2])
+                heappush(self._expiries, (0, entry[2], (offset,)))
 
     def changed(self, offset: int, pop_time: int, visible_at: int) -> None:
         """A message in flight is visible again at another time, under another handle."""
@@ -93,7 +103,16 @@ class PopQueue:
     def is_valid(self, offset: int, pop_time: int) -> bool:
         """Whether a handle with this pop time is the current one of the message."""
         entry = self.entries.get(offset)
-        return entry is not None and entry[2] == pop_time
+        return entry is not None and entry[2] == pop_time and entry[0] > 0
+
+    def next_pop_time(self, offsets: Iterable[int], now: int) -> int:
+        """A pop time that none of these messages was delivered with before."""
+        latest = now
+        for offset in offsets:
+            entry = self.entries.get(offset)
+            if entry is not None and entry[2] >= latest:
+                latest = entry[2] + 1
+        return latest
 
     def _collect_due(self, now: int) -> None:
         entries = self.entries

@@ -1,0 +1,629 @@
+"""Consuming by receive and acknowledge: ReceiveMessages, AckMessages, ChangeInvisibleDuration, PeekMessages,
+ForwardToDeadLetterQueue.
+
+A message stays in its queue until it is acknowledged; what is in flight is in `PopState`, recorded in the log before the
+receive is answered, so a handle is valid across restarts. RocketMQ's broker copies a message whose time is over to a pop
+retry topic; here it is delivered again from where it is, which costs no write, keeps its place, and looks the same to a
+client: the attempt count grows, the handle is another.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from rmqgateway.backend.local import names
+from rmqgateway.backend.local.clients import Clients
+from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.backend.local.filters import Filters
+from rmqgateway.backend.local.groups import Groups
+from rmqgateway.backend.local.offsets import Offsets
+from rmqgateway.backend.local.pop_place import Picker, take, take_in_order
+from rmqgateway.backend.local.pop_queue import PopQueue
+from rmqgateway.backend.local.pop_state import PopState, Taken
+from rmqgateway.backend.local.queues import Topic
+from rmqgateway.backend.local.receipt_handles import (
+    NORMAL_TOPIC,
+    RETRY_TOPIC_V2,
+    ReceiptHandle,
+    format_handle,
+    parse_handle,
+)
+from rmqgateway.backend.local.sendback import SendBacks
+from rmqgateway.backend.local.topics import Topics
+from rmqgateway.backend.local.waits import Wait, Waits
+from rmqgateway.commands import (
+    AckMessages,
+    AckResult,
+    AckResults,
+    ChangedInvisibleDuration,
+    ChangeInvisibleDuration,
+    ForwardToDeadLetterQueue,
+    GroupConfig,
+    InitMode,
+    PeekMessages,
+    ReceivedMessage,
+    ReceivedMessages,
+    ReceiveMessages,
+)
+from rmqgateway.context import Context
+from rmqgateway.errors import Code, GatewayError
+from rmqgateway.wire import stored_message
+
+__all__ = ["MAX_INVISIBLE_MS", "Popping"]
+
+#: RocketMQ's proxy allows up to 12 hours; the smallest time is a matter of the front-end (10 s over gRPC).
+MAX_INVISIBLE_MS = 12 * 3600 * 1000
+_MAX_MESSAGES = 1024
+_i32 = struct.Struct(">i")
+
+
+class _Place:
+    """One group at one topic: where a receive looks, and who waits there.
+
+    :ivar waiting: the receives that wait, oldest first. :ivar turn: the queue that the next receive begins with.
+    """
+
+    __slots__ = ("group", "owner", "popped", "retry", "timer", "timer_at", "topic", "turn", "waiting")
+
+    def __init__(self, owner: Popping, group: str, topic: Topic) -> None:
+        self.owner = owner
+        self.group = group
+        self.topic = topic
+        self.popped: dict[int, PopQueue] = owner.state.place(group, topic.number)
+        self.waiting: dict[Wait, None] = {}
+        self.turn = 0
+        self.timer: IDelayedCall | None = None
+        self.timer_at = 0
+
+    def queue(self, queue_id: int, init_mode: InitMode) -> PopQueue:
+        found = self.popped.get(queue_id)
+        if found is None:
+            found = self.popped[queue_id] = PopQueue(self.owner.first_offset(self.group, self.topic, queue_id, init_mode))
+        return found
+
+    def has_work(self, now: int) -> bool:
+        """Whether a receive may find something; cheap, and may be wrong only by saying yes."""
+        for queue_id in range(self.topic.read_queues):
+            popped = self.popped.get(queue_id)
+            stored = self.topic.queue(queue_id).stored
+            if popped is None:
+                if stored.max_offset > stored.min_offset:
+                    return True
+            elif popped.next_offset < stored.max_offset or popped.has_due(now):
+                return True
+        return False
+
+    def wake(self) -> None:
+        """Something may have come: serve who waits, oldest first, as long as there is something."""
+        for wait in list(self.waiting):
+            if not self.has_work(self.owner.core.now_ms()):
+                break
+            wait.wake()
+        self.plan()
+
+    def plan(self) -> None:
+        """Wake up when the next message in flight becomes visible, if anybody waits for it."""
+        if not self.waiting:
+            self.topic.waiting.pop(self, None)
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+            return
+        self.topic.waiting[self] = None
+        now = self.owner.core.now_ms()
+        times = [when for popped in self.popped.values() if (when := popped.next_visible_at(now)) is not None]
+        if not times:
+            return
+        at = max(min(times), now + 1)
+        if self.timer is not None:
+            if self.timer_at <= at:
+                return
+            self.timer.cancel()
+        self.timer_at = at
+        self.timer = self.owner.core.later((at - now) / 1000, self._due)
+
+    def _due(self) -> None:
+        self.timer = None
+        self.wake()
+
+
+class _Receive:
+    """One ReceiveMessages under way: taken, waiting, or waiting for its record to be durable."""
+
+    __slots__ = ("_taken", "_wait", "command", "context", "deferred", "fifo", "max_attempts", "owner", "place")
+
+    def __init__(
+        self, owner: Popping, context: Context, command: ReceiveMessages, place: _Place, group: GroupConfig, fifo: bool
+    ) -> None:
+        self.owner = owner
+        self.context = context
+        self.command = command
+        self.place = place
+        self.fifo = fifo
+        self.max_attempts = group.retry_max_times
+        self.deferred: Deferred[ReceivedMessages] = Deferred(self._cancelled)
+        self._wait: Wait | None = None
+        self._taken: list[tuple[Topic, Taken]] = []
+
+    def begin(self) -> Any:
+        """Answer at once, or the Deferred that will."""
+        reply = self._look()
+        if reply is None:
+            command = self.command
+            if command.wait_ms <= 0:
+                return ReceivedMessages(pop_time=self.owner.core.now_ms(), invisible_ms=command.invisible_ms)
+            waits = self.owner.waits
+            if waits.full:
+                return ReceivedMessages(
+                    pop_time=self.owner.core.now_ms(), invisible_ms=command.invisible_ms, polling_full=True
+                )
+            wait_ms = min(command.wait_ms, self.owner.core.settings.long_poll_max_ms)
+            self._wait = waits.add((self.place,), wait_ms, self.context.session, self._woken, self._ended)
+            self.place.plan()
+            for queue in self.place.topic.known_queues():
+                queue.watch()
+        return self.deferred
+
+    def _look(self) -> ReceivedMessages | None:
+        """Take what is there, record it and plan the answer; None if nothing is there."""
+        found = self.owner.collect(self)
+        if found is None:
+            return None
+        reply, self._taken = found
+        self.owner.core.store.when_durable(lambda error: self._durable(reply, error))
+        return reply
+
+    def _woken(self) -> bool:
+        try:
+            return self._look() is not None
+        except GatewayError as error:
+            self.deferred.errback(Failure(error))
+            return True
+
+    def _ended(self, reason: str) -> None:
+        self.place.plan()
+        if reason == "timeout":
+            self.deferred.callback(
+                ReceivedMessages(pop_time=self.owner.core.now_ms(), invisible_ms=self.command.invisible_ms)
+            )
+        elif reason == "gone":
+            self.deferred.errback(Failure(CancelledError()))
+        else:
+            self.deferred.errback(Failure(GatewayError(Code.SHUTTING_DOWN, "the broker is stopping", retry_after=1.0)))
+
+    def _durable(self, reply: ReceivedMessages, error: BaseException | None) -> None:
+        if self.deferred.called:
+            return
+        if error is not None:
+            self.deferred.errback(Failure(error))
+        else:
+            self._taken = []
+            self.deferred.callback(reply)
+
+    def _cancelled(self, _: Deferred[ReceivedMessages]) -> None:
+        if self._wait is not None:
+            self._wait.leave()
+            self.place.plan()
+        taken, self._taken = self._taken, []
+        for topic, one in taken:
+            self.owner.give_back(self.place.group, topic, one)
+
+
+class Popping(Component):
+    """Receiving and acknowledging.
+
+    :ivar state: what is in flight.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        topics: Topics,
+        groups: Groups,
+        clients: Clients,
+        offsets: Offsets,
+        filters: Filters,
+        sendbacks: SendBacks,
+        waits: Waits,
+    ) -> None:
+        super().__init__(core)
+        self.topics = topics
+        self.groups = groups
+        self.clients = clients
+        self.offsets = offsets
+        self.filters = filters
+        self.sendbacks = sendbacks
+        self.waits = waits
+        self.state = PopState(core.store)
+        self._places: dict[tuple[str, int], _Place] = {}
+        #: What a receive in order with an attempt id took, so that the client's retry of it gets the same.
+        self._attempts: dict[tuple[str, str, str], tuple[Topic, list[Taken], int]] = {}
+        topics.on_delete.append(self._topic_deleted)
+
+    def handlers(self) -> Handlers:
+        return {
+            ReceiveMessages: self.receive,
+            AckMessages: self.acknowledge,
+            ChangeInvisibleDuration: self.change,
+            ForwardToDeadLetterQueue: self.forward,
+            PeekMessages: self.peek,
+        }
+
+    def stop(self) -> None:
+        for place in self._places.values():
+            if place.timer is not None:
+                place.timer.cancel()
+                place.timer = None
+
+    def _topic_deleted(self, topic: Topic) -> None:
+        self.state.topic_dropped(topic.number)
+        for key in [key for key in self._places if key[1] == topic.number]:
+            del self._places[key]
+
+    def place(self, group: str, topic: Topic) -> _Place:
+        """One group at one topic."""
+        key = (group, topic.number)
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = _Place(self, group, topic)
+        return found
+
+    def first_offset(self, group: str, topic: Topic, queue_id: int, init_mode: InitMode) -> int:
+        """Where a group begins that has not received from this queue."""
+        known = self.offsets.get(group, topic.name, queue_id)
+        if known is not None:
+            return known
+        stored = topic.queue(queue_id).stored
+        # As RocketMQ: a queue so young that it still has its first message is consumed from there in either mode.
+        return stored.min_offset if init_mode is InitMode.MIN or stored.min_offset == 0 else stored.max_offset
+
+    # Receiving.
+
+    def receive(self, context: Context, command: ReceiveMessages) -> Any:
+        if not 0 < command.invisible_ms <= MAX_INVISIBLE_MS:
+            raise GatewayError(
+                Code.BAD_INVISIBLE_DURATION,
+                f"invisible duration: expected 1 to {MAX_INVISIBLE_MS} ms, got {command.invisible_ms}",
+            )
+        if command.max_messages <= 0:
+            raise GatewayError(Code.BAD_REQUEST, f"expected at least 1 message to receive, got {command.max_messages}")
+        topic, group = self._readable(command.group, command.topic)
+        if command.queue_id >= topic.read_queues:
+            raise GatewayError(
+                Code.BAD_OFFSET, f"queue id: expected less than {topic.read_queues}, got {command.queue_id}"
+            )
+        self.filters.compiled(command.filter)
+        self.clients.claim_pop(command.group, context.session)
+        fifo = group.consume_message_orderly if command.fifo is None else command.fifo
+        if fifo and command.attempt_id:
+            self._undo_attempt(command)
+        place = self.place(command.group, topic)
+        return _Receive(self, context, command, place, group, fifo).begin()
+
+    def _readable(self, group_name: str, topic_name: str) -> tuple[Topic, GroupConfig]:
+        topic = self.topics.find(topic_name)
+        if not topic.readable:
+            raise GatewayError(Code.TOPIC_NOT_READABLE, f"topic {topic_name} is not readable")
+        group = self.groups.find(group_name)
+        if not group.consume_enable:
+            raise GatewayError(Code.GROUP_DISABLED, f"consumer group {group_name} may not consume (consumeEnable is false)")
+        return topic, group
+
+    def collect(self, receive: _Receive) -> tuple[ReceivedMessages, list[tuple[Topic, Taken]]] | None:
+        """Take messages for a receive and record it, or None if nothing is there."""
+        command = receive.command
+        place = receive.place
+        now = self.core.now_ms()
+        group = command.group
+
+        def exhausted(message: bytes, attempts: int) -> bool:
+            deliveries = attempts + stored_message.reconsume_times(message)
+            if not attempts or deliveries < max(receive.max_attempts, 1):
+                return False
+            self.sendbacks.to_dead_letter_queue(group, message, deliveries)
+            return True
+
+        settings = self.core.settings
+        picker = Picker(
+            now,
+            min(command.max_messages, _MAX_MESSAGES),
+            command.max_bytes if command.max_bytes > 0 else settings.pull_max_bytes,
+            settings.pull_max_scan,
+            self.filters.compiled(command.filter),
+            exhausted,
+        )
+        messages: list[ReceivedMessage] = []
+        recorded: list[tuple[Topic, Taken]] = []
+        pop_time = now
+        self._bring_pull_retries(group, command.topic)
+        retry = self.topics.get(names.pop_retry_topic(group, command.topic))
+        if retry is not None and command.queue_id < 0:
+            pop_time = self._from(self.place(group, retry), RETRY_TOPIC_V2, receive, picker, pop_time, messages, recorded)
+        pop_time = self._from(place, NORMAL_TOPIC, receive, picker, pop_time, messages, recorded)
+        if not messages:
+            return None
+        if receive.fifo and command.attempt_id:
+            self._remember_attempt(command, place.topic, [one for topic, one in recorded if topic is place.topic], pop_time)
+        rest = 0
+        for queue_id, popped in place.popped.items():
+            rest += max(0, place.topic.queue(queue_id).stored.max_offset - popped.next_offset)
+        reply = ReceivedMessages(tuple(messages), pop_time, command.invisible_ms, rest)
+        return reply, recorded
+
+    def _from(
+        self,
+        place: _Place,
+        topic_kind: str,
+        receive: _Receive,
+        picker: Picker,
+        pop_time: int,
+        messages: list[ReceivedMessage],
+        recorded: list[tuple[Topic, Taken]],
+    ) -> int:
+        """Take from the queues of one place, in turn; return the pop time, which must be new for each message."""
+        command = receive.command
+        topic = place.topic
+        if command.queue_id >= 0 and topic_kind == NORMAL_TOPIC:
+            queue_ids = [command.queue_id]
+        else:
+            place.turn = turn = (place.turn + 1) % topic.read_queues
+            queue_ids = [*range(turn, topic.read_queues), *range(turn)]
+        pick = take_in_order if receive.fifo else take
+        found = []
+        for queue_id in queue_ids:
+            if picker.wanted <= 0 or picker.scan_left <= 0:
+                break
+            popped = place.queue(queue_id, command.init_mode)
+            before = popped.next_offset
+            picked, taken, gone = pick(topic.queue(queue_id), popped, picker, not messages and not found)
+            if gone:
+                self.state.settled(command.group, topic.number, queue_id, gone)
+            if picked or taken.next_offset != before or taken.passed_over:
+                found.append((picked, taken))
+                pop_time = popped.next_pop_time(taken.offsets, pop_time)
+        if not found:
+            return pop_time
+        visible_at = pop_time + command.invisible_ms
+        rows = [taken for _, taken in found]
+        self.state.delivered(command.group, topic.number, pop_time, visible_at, rows)
+        broker_name = self.core.settings.broker_name
+        for picked, taken in found:
+            self.offsets.advance(command.group, topic.name, taken.queue_id, taken.next_offset)
+            recorded.append((topic, taken))
+            if not picked:
+                continue
+            first = picked[0].offset
+            for one in picked:
+                message = one.message
+                attempt = one.attempt + stored_message.reconsume_times(message)
+                if topic_kind != NORMAL_TOPIC:
+                    message = _with_topic(message, command.topic)
+                if one.attempt > 1:
+                    message = stored_message.with_reconsume_times(message, attempt - 1)
+                handle = format_handle(
+                    first, pop_time, command.invisible_ms, topic_kind, broker_name, taken.queue_id, one.offset
+                )
+                messages.append(ReceivedMessage(message, handle, attempt))
+        topic.get_messages += len(messages)
+        return pop_time
+
+    def give_back(self, group: str, topic: Topic, taken: Taken) -> None:
+        """A receive was cancelled before its answer: visible at once, and it does not count as a delivery."""
+        if taken.offsets:
+            self.state.returned(group, topic.number, taken.queue_id, taken.offsets)
+            self.place(group, topic).wake()
+
+    def _undo_attempt(self, command: ReceiveMessages) -> None:
+        """A receive with an attempt id that is known is a client's retry: what it took is taken again."""
+        known = self._attempts.pop((command.group, command.topic, command.attempt_id), None)
+        if known is None:
+            return
+        topic, rows, pop_time = known
+        for taken in rows:
+            popped = self.place(command.group, topic).popped.get(taken.queue_id)
+            if popped is None:
+                continue
+            still = [offset for offset in taken.offsets if popped.is_valid(offset, pop_time)]
+            if still:
+                self.state.returned(command.group, topic.number, taken.queue_id, still)
+
+    def _remember_attempt(self, command: ReceiveMessages, topic: Topic, rows: list[Taken], pop_time: int) -> None:
+        if len(self._attempts) >= 10_000:
+            del self._attempts[next(iter(self._attempts))]
+        self._attempts[command.group, command.topic, command.attempt_id] = (topic, rows, pop_time)
+
+    # Settling.
+
+    def _settleable(
+        self, group: str, topic_name: str, handle: ReceiptHandle, strict: bool
+    ) -> tuple[Topic, PopQueue] | None:
+        """Where the message of a handle is in flight; None if it is acknowledged already.
+
+        :raise GatewayError: BAD_RECEIPT_HANDLE, RECEIPT_HANDLE_EXPIRED.
+        """
+        if handle.broker_name != self.core.settings.broker_name:
+            raise GatewayError(
+                Code.BAD_RECEIPT_HANDLE,
+                f"the receipt handle is of broker {handle.broker_name!r}, this is {self.core.settings.broker_name!r}",
+            )
+        name = topic_name if handle.topic_kind == NORMAL_TOPIC else names.pop_retry_topic(group, topic_name)
+        topic = self.topics.find(name)
+        popped = self.state.places.get((group, topic.number), {}).get(handle.queue_id)
+        if popped is None or handle.offset >= popped.next_offset:
+            raise GatewayError(
+                Code.BAD_RECEIPT_HANDLE, f"group {group} has not received offset {handle.offset} of this queue of {name}"
+            )
+        entry = popped.entries.get(handle.offset)
+        if entry is None:
+            return None
+        if not popped.is_valid(handle.offset, handle.pop_time):
+            raise GatewayError(
+                Code.RECEIPT_HANDLE_EXPIRED, "the receipt handle is not valid any more: the message has a newer one"
+            )
+        if strict and entry[0] <= self.core.now_ms():
+            raise GatewayError(
+                Code.RECEIPT_HANDLE_EXPIRED, "the receipt handle has expired: the message is visible to others again"
+            )
+        return topic, popped
+
+    def acknowledge(self, context: Context, command: AckMessages) -> Any:
+        results: list[AckResult] = []
+        settled: dict[tuple[int, int], list[int]] = {}
+        for text in command.receipt_handles:
+            try:
+                handle = parse_handle(text)
+                found = self._settleable(command.group, command.topic, handle, command.strict)
+            except GatewayError as error:
+                results.append(AckResult(text, error.code.name, error.message))
+                continue
+            results.append(AckResult(text))
+            if found is not None:
+                settled.setdefault((found[0].number, handle.queue_id), []).append(handle.offset)
+        reply = AckResults(tuple(results))
+        if not settled:
+            return reply
+        for (topic_number, queue_id), offsets in settled.items():
+            self.state.settled(command.group, topic_number, queue_id, offsets)
+        return self._then_wake(command.group, settled, reply)
+
+    def _then_wake(self, group: str, places: Any, reply: Any) -> Deferred[Any]:
+        """Answer when durable; messages that were blocked behind the settled ones may go on then."""
+        done = self.core.durable(reply)
+        for topic_number, _ in places:
+            place = self._places.get((group, topic_number))
+            if place is not None and place.waiting:
+                done.addCallback(_wake, place)
+        return done
+
+    def change(self, context: Context, command: ChangeInvisibleDuration) -> Any:
+        if not 0 <= command.invisible_ms <= MAX_INVISIBLE_MS:
+            raise GatewayError(
+                Code.BAD_INVISIBLE_DURATION,
+                f"invisible duration: expected 0 to {MAX_INVISIBLE_MS} ms, got {command.invisible_ms}",
+            )
+        handle = parse_handle(command.receipt_handle)
+        found = self._settleable(command.group, command.topic, handle, strict=True)
+        if found is None:
+            raise GatewayError(Code.RECEIPT_HANDLE_EXPIRED, "the message is acknowledged already")
+        topic, popped = found
+        now = self.core.now_ms()
+        pop_time = popped.next_pop_time((handle.offset,), now)
+        self.state.changed(
+            command.group, topic.number, handle.queue_id, handle.offset, pop_time, now + command.invisible_ms
+        )
+        new = format_handle(
+            handle.start_offset,
+            pop_time,
+            command.invisible_ms,
+            handle.topic_kind,
+            handle.broker_name,
+            handle.queue_id,
+            handle.offset,
+        )
+        reply = ChangedInvisibleDuration(new, pop_time, command.invisible_ms)
+        return self._then_wake(command.group, ((topic.number, handle.queue_id),), reply)
+
+    def forward(self, context: Context, command: ForwardToDeadLetterQueue) -> Any:
+        handle = parse_handle(command.receipt_handle)
+        found = self._settleable(command.group, command.topic, handle, strict=True)
+        if found is None:
+            return None
+        topic, popped = found
+        messages = topic.queue(handle.queue_id).stored.read(handle.offset, 1, 1)
+        if messages:
+            message = messages[0] if topic.name == command.topic else _with_topic(messages[0], command.topic)
+            attempts = popped.entries[handle.offset][1] + stored_message.reconsume_times(message)
+            self.sendbacks.to_dead_letter_queue(command.group, message, attempts - 1)
+        self.state.settled(command.group, topic.number, handle.queue_id, [handle.offset])
+        return self._then_wake(command.group, ((topic.number, handle.queue_id),), None)
+
+    def peek(self, context: Context, command: PeekMessages) -> ReceivedMessages:
+        topic, _ = self._readable(command.group, command.topic)
+        wanted = min(max(command.max_messages, 1), 32)
+        found: list[ReceivedMessage] = []
+        queue_ids = range(topic.read_queues) if command.queue_id < 0 else (command.queue_id,)
+        popped_queues = self.state.places.get((command.group, topic.number), {})
+        for queue_id in queue_ids:
+            popped = popped_queues.get(queue_id)
+            start = popped.next_offset if popped else self.first_offset(command.group, topic, queue_id, InitMode.MIN)
+            for message in topic.queue(queue_id).stored.read(start, wanted - len(found), self.core.settings.pull_max_bytes):
+                found.append(ReceivedMessage(message, "", 1))
+            if len(found) >= wanted:
+                break
+        return ReceivedMessages(tuple(found), self.core.now_ms())
+
+    # Between pull and pop.
+
+    def _bring_pull_retries(self, group: str, topic_name: str) -> None:
+        """What pull consumers of the group gave back waits in ``%RETRY%group``: bring it to where receives look."""
+        retry = self.topics.get(names.retry_topic(group))
+        if retry is None:
+            return
+        for queue in retry.readable_queues():
+            stored = queue.stored
+            start = self.offsets.get(group, retry.name, queue.queue_id)
+            start = stored.min_offset if start is None else max(start, stored.min_offset)
+            if start >= stored.max_offset:
+                continue
+            for message in stored.read(start, 32, self.core.settings.pull_max_bytes):
+                self.sendbacks.to_pop_retry_topic(group, message)
+                start = stored_message.queue_offset(message) + 1
+            self.offsets.advance(group, retry.name, queue.queue_id, start)
+
+    def hand_over_to_pull(self, group: str) -> None:
+        """The group is consumed by pull from now on: what is in flight goes to its retry topic, nothing is lost."""
+        for key in [key for key in self.state.places if key[0] == group]:
+            topic = self.topics.by_number.get(key[1])
+            place = self.state.places[key]
+            if topic is not None:
+                for queue_id, popped in place.items():
+                    for offset in sorted(popped.entries):
+                        for message in topic.queue(queue_id).stored.read(offset, 1, 1):
+                            self.sendbacks.to_retry_topic(group, message, popped.entries[offset][1])
+                    self.offsets.advance(group, topic.name, queue_id, popped.next_offset)
+            self.state.dropped(*key)
+            self._places.pop(key, None)
+
+    def reset(self, group: str, topic: Topic, queue_id: int, offset: int) -> None:
+        """An administrator moved the group's offset: what was in flight before is forgotten."""
+        if queue_id in self.state.places.get((group, topic.number), {}):
+            self.state.reset(group, topic.number, queue_id, offset)
+            self.place(group, topic).wake()
+
+    def in_flight(self, group: str, topic: Topic, queue_id: int) -> int | None:
+        """How many messages of a queue are in flight in a group; None if it does not receive from it."""
+        popped = self.state.places.get((group, topic.number), {}).get(queue_id)
+        return None if popped is None else popped.in_flight(self.core.now_ms())
+
+
+def _wake(reply: Any, place: _Place) -> Any:
+    place.wake()
+    return reply
+
+
+def _with_topic(message: bytes, topic: str) -> bytes:
+    """The same message under another topic name."""
+    found = stored_message.decode(message)
+    return bytes(
+        stored_message.encode(
+            topic.encode(),
+            found.queue_id,
+            found.body,
+            found.properties,
+            found.flag,
+            found.sys_flag,
+            found.born_timestamp,
+            found.born_host,
+            found.store_timestamp,
+            found.store_host,
+            found.reconsume_times,
+            found.prepared_transaction_offset,
+            found.queue_offset,
+            found.physical_offset,
+        )
+    )

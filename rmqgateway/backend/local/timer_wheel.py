@@ -1,0 +1,118 @@
+"""Which messages wait for which point in time: a pure structure, 16 bytes for each, by second.
+
+Timers fire in order of (time, offset); so what has fired is known by one mark, and only what was taken back early is kept
+by itself.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+__all__ = ["TimerWheel"]
+
+_MS = 1000
+
+
+class TimerWheel:
+    """Pending timers: pairs (time in ms, offset of the waiting message).
+
+    :ivar fired: the last pair that has fired; every pending pair is greater.
+    :ivar count: how many are pending.
+    """
+
+    __slots__ = ("_seconds", "_sorted", "count", "fired", "recalled")
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, array[int]] = {}
+        self._sorted: tuple[int, list[tuple[int, int]]] | None = None  # the second that is firing, last first
+        self.fired: tuple[int, int] = (0, -1)
+        self.recalled: set[tuple[int, int]] = set()
+        self.count = 0
+
+    def add(self, when: int, offset: int) -> int:
+        """Add a timer; return its time, which is later than asked if that is before what has fired already."""
+        when = max(when, self.fired[0] + 1)
+        second = when // _MS
+        pairs = self._seconds.get(second)
+        if pairs is None:
+            pairs = self._seconds[second] = array("q")
+        pairs.append(when)
+        pairs.append(offset)
+        self.count += 1
+        if self._sorted is not None and self._sorted[0] == second:
+            self._sorted = None
+        return when
+
+    def fire(self, when: int, offset: int) -> None:
+        """Everything up to this pair has fired."""
+        mark = (when, offset)
+        for second in [second for second in self._seconds if second * _MS <= when]:
+            pairs = self._pairs(second)
+            while pairs and pairs[-1] <= mark:
+                pair = pairs.pop()
+                self.count -= 1
+                if pair in self.recalled:
+                    self.recalled.discard(pair)
+                    self.count += 1  # it was counted out when it was taken back
+            if not pairs:
+                del self._seconds[second]
+                self._sorted = None
+        self.fired = mark  # hides what has fired of an array that is not done with
+
+    def recall(self, when: int, offset: int) -> None:
+        """This one will not fire."""
+        if (when, offset) not in self.recalled:
+            self.recalled.add((when, offset))
+            self.count -= 1
+
+    def _pairs(self, second: int) -> list[tuple[int, int]]:
+        """The pending pairs of a second, the first one last."""
+        if self._sorted is None or self._sorted[0] != second:
+            flat = self._seconds[second]
+            pairs = zip(flat[::2], flat[1::2], strict=True)
+            self._sorted = (second, sorted((pair for pair in pairs if pair > self.fired), reverse=True))
+        return self._sorted[1]
+
+    def at(self, when: int) -> list[int]:
+        """The offsets of the pending timers of exactly this time."""
+        second = when // _MS
+        if second not in self._seconds:
+            return []
+        return [pair[1] for pair in self._pairs(second) if pair[0] == when and pair not in self.recalled]
+
+    def due(self, now: int, limit: int) -> list[tuple[int, int, bool]]:
+        """The first pairs whose time has come, in order: (time, offset, whether it was taken back)."""
+        found: list[tuple[int, int, bool]] = []
+        for second in sorted(second for second in self._seconds if second * _MS <= now):
+            for pair in reversed(self._pairs(second)):
+                if pair[0] > now or len(found) >= limit:
+                    return found
+                found.append((*pair, pair in self.recalled))
+        return found
+
+    def next_time(self) -> int | None:
+        """When the first pending timer fires, or None."""
+        if not self._seconds:
+            return None
+        second = min(self._seconds)
+        pairs = self._pairs(second)
+        return pairs[-1][0] if pairs else second * _MS
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """(second, its array's bytes) of everything; `fired` and `recalled` say what of it is pending."""
+        for second, pairs in list(self._seconds.items()):
+            yield second, pairs.tobytes()
+
+    def restore(self, second: int, piece: bytes) -> None:
+        """Take a piece back; `fired` was set before."""
+        pairs = array("q")
+        pairs.frombytes(piece)
+        kept = array("q")
+        for when, offset in zip(pairs[::2], pairs[1::2], strict=True):
+            if (when, offset) > self.fired:
+                kept.append(when)
+                kept.append(offset)
+        if kept:
+            self._seconds[second] = kept
+            self.count += len(kept) // 2
