@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
 __all__ = ["TimerWheel"]
 
@@ -21,10 +22,11 @@ class TimerWheel:
     :ivar count: how many are pending.
     """
 
-    __slots__ = ("_seconds", "_sorted", "count", "fired", "recalled")
+    __slots__ = ("_order", "_seconds", "_sorted", "count", "fired", "recalled")
 
     def __init__(self) -> None:
         self._seconds: dict[int, array[int]] = {}
+        self._order: list[int] = []  # heap of the same seconds
         self._sorted: tuple[int, list[tuple[int, int]]] | None = None  # the second that is firing, last first
         self.fired: tuple[int, int] = (0, -1)
         self.recalled: set[tuple[int, int]] = set()
@@ -37,6 +39,7 @@ class TimerWheel:
         pairs = self._seconds.get(second)
         if pairs is None:
             pairs = self._seconds[second] = array("q")
+            heappush(self._order, second)
         pairs.append(when)
         pairs.append(offset)
         self.count += 1
@@ -47,7 +50,8 @@ class TimerWheel:
     def fire(self, when: int, offset: int) -> None:
         """Everything up to this pair has fired."""
         mark = (when, offset)
-        for second in [second for second in self._seconds if second * _MS <= when]:
+        while self._order and self._order[0] * _MS <= when:
+            second = self._order[0]
             pairs = self._pairs(second)
             while pairs and pairs[-1] <= mark:
                 pair = pairs.pop()
@@ -55,9 +59,11 @@ class TimerWheel:
                 if pair in self.recalled:
                     self.recalled.discard(pair)
                     self.count += 1  # it was counted out when it was taken back
-            if not pairs:
-                del self._seconds[second]
-                self._sorted = None
+            if pairs:
+                break
+            heappop(self._order)
+            del self._seconds[second]
+            self._sorted = None
         self.fired = mark  # hides what has fired of an array that is not done with
 
     def recall(self, when: int, offset: int) -> None:
@@ -82,22 +88,24 @@ class TimerWheel:
         return [pair[1] for pair in self._pairs(second) if pair[0] == when and pair not in self.recalled]
 
     def due(self, now: int, limit: int) -> list[tuple[int, int, bool]]:
-        """The first pairs whose time has come, in order: (time, offset, whether it was taken back)."""
+        """The first pairs whose time has come, in order: (time, offset, whether it was taken back).
+
+        All of one second; ask again after `fire`.
+        """
         found: list[tuple[int, int, bool]] = []
-        for second in sorted(second for second in self._seconds if second * _MS <= now):
-            for pair in reversed(self._pairs(second)):
+        if self._order and self._order[0] * _MS <= now:
+            for pair in reversed(self._pairs(self._order[0])):
                 if pair[0] > now or len(found) >= limit:
-                    return found
+                    break
                 found.append((*pair, pair in self.recalled))
         return found
 
     def next_time(self) -> int | None:
         """When the first pending timer fires, or None."""
-        if not self._seconds:
+        if not self._order:
             return None
-        second = min(self._seconds)
-        pairs = self._pairs(second)
-        return pairs[-1][0] if pairs else second * _MS
+        pairs = self._pairs(self._order[0])
+        return pairs[-1][0] if pairs else self._order[0] * _MS
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
         """(second, its array's bytes) of everything; `fired` and `recalled` say what of it is pending."""
@@ -115,4 +123,5 @@ class TimerWheel:
                 kept.append(offset)
         if kept:
             self._seconds[second] = kept
+            heappush(self._order, second)
             self.count += len(kept) // 2

@@ -9,10 +9,11 @@ from rmqgateway.backend.local.timer_wheel import TimerWheel
 
 
 def _drain(wheel: TimerWheel, now: int) -> list[tuple[int, int]]:
-    found = wheel.due(now, 1000)
-    if found:
+    fired = []
+    while found := wheel.due(now, 3):
         wheel.fire(found[-1][0], found[-1][1])
-    return [(when, offset) for when, offset, recalled in found if not recalled]
+        fired += [(when, offset) for when, offset, recalled in found if not recalled]
+    return fired
 
 
 @given(
