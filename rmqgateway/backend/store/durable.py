@@ -95,7 +95,7 @@ class DurableStore:
         self.apply: dict[int, Callable[[bytes], None]] = {}
         self.snapshot: dict[int, Callable[[], Iterable[bytes]]] = {}
         self.on_message: Callable[[int, int, int, memoryview], None] | None = None
-        self.log = Log(self.disk, self.settings.read_ahead_bytes, self.settings.index_cache_bytes)
+        self.log = Log(self.disk, self.settings.read_ahead_bytes, self.settings.index_files)
         self.queues: dict[int, DurableQueue] = {}
         self.dropped: dict[int, int] = {}
         self.housekeeping = Housekeeping(self)

@@ -11,7 +11,7 @@ from zlib import crc32
 from zope.interface import implementer
 
 from rmqgateway.backend.store.interfaces import IStoredQueue
-from rmqgateway.backend.store.records import MESSAGE, RECORD_HEADER, frame
+from rmqgateway.backend.store.records import MAGIC, MESSAGE, RECORD_HEADER, pack_head, pack_rest
 
 if TYPE_CHECKING:
     from rmqgateway.backend.store.durable import DurableStore
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DurableQueue", "timestamp_of"]
 
-_OFFSETS = Struct(">qq").pack_into
+pack_offsets = Struct(">qq").pack_into
 _HASHES = [Struct(f">{n}I") for n in range(9)]
 
 
@@ -54,28 +54,30 @@ class DurableQueue:
         store = self.store
         if store.refusal is not None or self.dropped:
             store.refuse(self)
-        hashes = b""
-        if keys:
-            numbers = [crc32(key) for key in keys]
-            hashes = (_HASHES[len(keys)] if len(keys) < 9 else Struct(f">{len(keys)}I")).pack(*numbers)
-        size = RECORD_HEADER + len(message) + len(hashes)
+        count = len(keys)
+        size = RECORD_HEADER + len(message) + 4 * count
         if store.tail + size > store.limit:
             store.roll(size)
         position = store.tail
+        base = store.base
         offset = self.next_offset
-        _OFFSETS(message, 20, offset, position)
-        data = bytes(message)
         key = self.key
         group = store.group
         parts = group.parts
-        parts.append(frame(MESSAGE, 0, key >> 32, key & 0xFFFFFFFF, position, data, hashes))
-        parts.append(data)
-        base = store.base
-        if hashes:
-            parts.append(hashes)
-            add = store.keys.add
-            for number in numbers:
-                add(number, position - base)
+        # records.frame, spelled out: this is the hottest place of a send.
+        pack_offsets(message, 20, offset, position)
+        data = bytes(message)
+        rest = pack_rest(len(data), MESSAGE, 0, count, key >> 32, key & 0xFFFFFFFF, position)
+        crc = crc32(data, crc32(rest))
+        if count:
+            numbers = [crc32(it) for it in keys]
+            hashes = (_HASHES[count] if count < 9 else Struct(f">{count}I")).pack(*numbers)
+            parts += (pack_head(MAGIC, crc32(hashes, crc), rest), data, hashes)
+            table = store.keys
+            table.hashes.extend(numbers)
+            table.places.extend([position - base] * count)
+        else:
+            parts += (pack_head(MAGIC, crc, rest), data)
         store.tail = position + size
         self.next_offset = offset + 1
         index = self.index
@@ -87,7 +89,7 @@ class DurableQueue:
         store.recent[position] = data
         group.queues.append(self)
         group.size += size
-        if group.size >= store.group_bytes or not store.scheduled:
+        if not store.scheduled or group.size >= store.group_bytes:
             store.schedule()
         return position
 

@@ -20,7 +20,8 @@ from zlib import crc32
 
 __all__ = [
     "DROP", "END", "MAGIC", "MAGIC_BYTES", "MESSAGE", "META", "PAD", "RECORD_HEADER", "SEGMENT_HEADER", "STATE", "VERSION",
-    "Record", "frame", "pack_changes", "pack_segment_header", "parse", "unpack_changes", "unpack_segment_header",
+    "Record", "frame", "pack_changes", "pack_head",
+    "pack_rest", "pack_segment_header", "pad", "parse", "size_at", "unpack_changes", "unpack_segment_header",
 ]  # fmt: skip
 
 #: The format version of segments, indexes, snapshots and the directory; a newer one is refused.
@@ -38,8 +39,9 @@ DROP = 4  # topic: all its queues are forgotten
 END = 5  # the rest of this segment is unused
 PAD = 6  # damaged bytes were here; length covers them
 
-_REST = Struct(">IBBHIIQ")
-_HEAD = Struct(">II24s")
+#: length, kind, sub, number of keys, topic, queue, position; then magic, crc and these.
+pack_rest = Struct(">IBBHIIQ").pack
+pack_head = Struct(">II24s").pack
 _FULL = Struct(">IIIBBHIIQ")
 _SEGMENT = Struct(">8sII QQ")
 _SEGMENT_MAGIC = b"RMQGWLOG"
@@ -61,15 +63,15 @@ class Record(NamedTuple):
 
 def frame(kind: int, sub: int, topic: int, queue: int, position: int, payload: bytes, hashes: bytes = b"") -> bytes:
     """The header of a record; payload and hashes follow it in the log."""
-    rest = _REST.pack(len(payload), kind, sub, len(hashes) >> 2, topic, queue, position)
+    rest = pack_rest(len(payload), kind, sub, len(hashes) >> 2, topic, queue, position)
     crc = crc32(payload, crc32(rest))
-    return _HEAD.pack(MAGIC, crc32(hashes, crc) if hashes else crc, rest)
+    return pack_head(MAGIC, crc32(hashes, crc) if hashes else crc, rest)
 
 
 def pad(position: int, length: int) -> bytes:
     """The header of a PAD over `length` bytes (header included) at `position`."""
-    rest = _REST.pack(length - RECORD_HEADER, PAD, 0, 0, 0, 0, position)
-    return _HEAD.pack(MAGIC, crc32(rest), rest)
+    rest = pack_rest(length - RECORD_HEADER, PAD, 0, 0, 0, 0, position)
+    return pack_head(MAGIC, crc32(rest), rest)
 
 
 def size_at(buffer: bytes | memoryview, at: int, position: int) -> int:

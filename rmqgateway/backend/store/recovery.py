@@ -163,7 +163,8 @@ class Indexer:
                 index.frombytes(bytes(8 * missing))
             index.append(position)
         for at in range(record.end, record.end + 4 * record.keys, 4):
-            self.keys.add(int.from_bytes(buffer[at : at + 4], "big"), position - self.segment.base)
+            self.keys.hashes.append(int.from_bytes(buffer[at : at + 4], "big"))
+            self.keys.places.append(position - self.segment.base)
 
 
 def rebuild_index(store: DurableStore, segment: Segment) -> None:
@@ -450,7 +451,11 @@ class Recovery:
             try:
                 with open(path, "rb") as file:
                     header = SidecarHeader.read(file.read(96), int(number))
-                entries = [] if header is None else list(Sidecar(store.disk, path, header).entries())
+                entries = []
+                if header is not None:
+                    sidecar = Sidecar(store.disk, path, header)
+                    entries = list(sidecar.entries())
+                    sidecar.close()
             except ValueError:
                 entries = []
             for key, first, count in entries:

@@ -56,13 +56,13 @@ class Segment:
 class Log:
     """Segments in order, their open files, and what was read of them lately."""
 
-    def __init__(self, disk: Disk, read_ahead_bytes: int, index_bytes: int) -> None:
+    def __init__(self, disk: Disk, read_ahead_bytes: int, index_files: int) -> None:
         self.segments: list[Segment] = []
         self.bases: list[int] = []
         self._disk = disk
         self._chunks: OrderedDict[int, bytes] = OrderedDict()
         self._most_chunks = max(read_ahead_bytes // _CHUNK, 1)
-        self._index_bytes = index_bytes
+        self._index_files = index_files
         self._indexes: OrderedDict[int, Sidecar] = OrderedDict()
         self._open_files: OrderedDict[int, Segment] = OrderedDict()
 
@@ -76,7 +76,7 @@ class Log:
         segment = self.segments.pop(0)
         del self.bases[0]
         self._chunks.clear()
-        self._indexes.pop(segment.base, None)
+        self.forget_index(segment)
         self._open_files.pop(segment.base, None)
         if segment.fd >= 0:
             os.close(segment.fd)
@@ -86,6 +86,7 @@ class Log:
     def close(self) -> None:
         """Close all files."""
         for segment in self.segments:
+            self.forget_index(segment)
             if segment.fd >= 0:
                 os.close(segment.fd)
                 segment.fd = -1
@@ -125,15 +126,17 @@ class Log:
                 raise ValueError("no index")
             found = Sidecar(self._disk, segment.index_path, segment.header)
             self._indexes[segment.base] = found
-            while len(self._indexes) > 1 and sum(index.size for index in self._indexes.values()) > self._index_bytes:
-                self._indexes.popitem(last=False)
+            if len(self._indexes) > self._index_files:
+                self._indexes.popitem(last=False)[1].close()
         else:
             self._indexes.move_to_end(segment.base)
         return found
 
     def forget_index(self, segment: Segment) -> None:
         """The index of this segment is no longer what is loaded."""
-        self._indexes.pop(segment.base, None)
+        index = self._indexes.pop(segment.base, None)
+        if index is not None:
+            index.close()
 
     def read(self, position: int, durable: int, dense: bool) -> tuple[bytes, int, Record] | None:
         """The record at `position`: (buffer, where it begins in it, record), or None if there is no undamaged one.

@@ -21,9 +21,9 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     group_bytes: int = 1 << 20
     #: Recent messages kept in memory: readers at the tail touch no disk.
     cache_bytes: int = 32 << 20
-    #: Parts of older segments and their indexes kept in memory for catching-up readers.
+    #: Parts of older segments kept in memory for catching-up readers, and index files kept open for them.
     read_ahead_bytes: int = 4 << 20
-    index_cache_bytes: int = 8 << 20
+    index_files: int = 64
     #: Above this share of the file system in use messages are refused until there is room again.
     disk_limit: float = 0.90
     disk_check_interval: float = 1.0

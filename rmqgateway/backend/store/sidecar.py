@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterator
 from heapq import merge
 from operator import itemgetter
@@ -33,32 +33,38 @@ _HEADER = Struct("=8sIIIIIIqqIIQI")
 _MAGIC = b"RMQGWIDX"
 _SIZE = 96
 _MANY = 2000
+_PAGE = 64
+_WINDOW = 1 << 18
 
 
 class KeyTable:
-    """The keys of the segment that is being appended to."""
+    """The keys of the segment that is being appended to: hash and place of each, in order."""
 
     def __init__(self) -> None:
-        self.slots = array("I", bytes(4 * SLOTS))
         self.hashes = array("I")
         self.places = array("I")
-        self.chain = array("I")
-
-    def add(self, key_hash: int, place: int) -> None:
-        """Note that the message at `place` has a key with this hash."""
-        slot = key_hash & (SLOTS - 1)
-        self.chain.append(self.slots[slot])
-        self.hashes.append(key_hash)
-        self.places.append(place)
-        self.slots[slot] = len(self.hashes)
 
     def find(self, key_hash: int) -> Iterator[int]:
         """The places of messages with this hash, newest first."""
-        entry = self.slots[key_hash & (SLOTS - 1)]
-        while entry:
-            if self.hashes[entry - 1] == key_hash:
-                yield self.places[entry - 1]
-            entry = self.chain[entry - 1]
+        found: list[int] = []
+        at = -1
+        try:
+            while True:
+                at = self.hashes.index(key_hash, at + 1)
+                found.append(self.places[at])
+        except ValueError:
+            return reversed(found)
+
+    def parts(self, parts: list[bytes]) -> Iterator[None]:
+        """Put slots, hashes, places and chain into `parts`, in slices."""
+        slots, chain = array("I", bytes(4 * SLOTS)), array("I")
+        for begin in range(0, len(self.hashes), _MANY):
+            for number, key_hash in enumerate(self.hashes[begin : begin + _MANY], begin + 1):
+                slot = key_hash & (SLOTS - 1)
+                chain.append(slots[slot])
+                slots[slot] = number
+            yield
+        parts += (slots.tobytes(), self.hashes.tobytes(), self.places.tobytes(), chain.tobytes())
 
 
 class SidecarHeader:
@@ -75,6 +81,8 @@ class SidecarHeader:
         self.places = places
         self.keys = keys
         self.crcs = crcs
+        #: The checks of both parts were made since the store was opened.
+        self.checked = [False, False]
 
     def pack(self) -> bytes:
         """The first 96 bytes of the file."""
@@ -121,8 +129,8 @@ def build_parts(
     first_part = [directory.tobytes(), places.tobytes()]
     crc1 = crc32(first_part[1], crc32(first_part[0]))
     yield
-    key_part = [keys.slots.tobytes(), keys.hashes.tobytes(), keys.places.tobytes(), keys.chain.tobytes()]
-    yield
+    key_part: list[bytes] = []
+    yield from keys.parts(key_part)
     crc2 = 0
     for part in key_part:
         crc2 = crc32(part, crc2)
@@ -131,9 +139,9 @@ def build_parts(
 
 
 class Sidecar:
-    """A loaded index: directory and places in memory, keys read when asked for.
+    """An index file in use: of the directory every 64th key is in memory, the rest is read as needed.
 
-    :raise ValueError: the content does not fit its check.
+    :raise ValueError: the content does not fit its check (made once per part).
     :raise OSError: the file cannot be read.
     """
 
@@ -141,66 +149,85 @@ class Sidecar:
         self.header = header
         self._disk = disk
         self._path = path
-        self._keys_checked = False
-        self._keys_at = _SIZE + 24 * header.queues + 4 * header.places
-        content = self._read(self._keys_at - _SIZE, _SIZE)
-        if crc32(content) != header.crcs[0]:
-            raise ValueError(f"the index {path} is damaged")
-        view = memoryview(content)
-        self.size = len(content)
-        self._directory = view[: 24 * header.queues].cast("Q")
-        self._places = view[24 * header.queues :].cast("I")
+        self._places_at = _SIZE + 24 * header.queues
+        self._keys_at = self._places_at + 4 * header.places
+        self._page_number, self._page = -1, array("Q")
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._check(0, _SIZE, self._keys_at)
+            first = array("Q")
+            for at in range(0, header.queues, _PAGE):
+                first.frombytes(self._read(8, _SIZE + 24 * at))
+        except BaseException:
+            self.close()
+            raise
+        self._first = first
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _check(self, part: int, begin: int, end: int) -> None:
+        if not self.header.checked[part]:
+            crc = 0
+            for at in range(begin, end, _WINDOW):
+                crc = crc32(self._read(min(_WINDOW, end - at), at), crc)
+            if crc != self.header.crcs[part]:
+                raise ValueError(f"the index {self._path} is damaged")
+            self.header.checked[part] = True
 
     def _read(self, size: int, at: int) -> bytes:
-        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            content = self._disk.pread(fd, size, at)
-        finally:
-            os.close(fd)
+        content = self._disk.pread(self.fd, size, at)
         if len(content) != size:
             raise ValueError(f"the index {self._path} is too short")
         return content
 
+    def _load(self, number: int) -> array[int]:
+        """64 entries of the directory."""
+        if number != self._page_number:
+            count = min(_PAGE, self.header.queues - number * _PAGE)
+            page = array("Q", self._read(24 * count, _SIZE + 24 * _PAGE * number))
+            self._page_number, self._page = number, page
+        return self._page
+
     def find(self, key: int) -> tuple[int, int, int] | None:
         """(first offset, start, count) of a queue, or None if this segment has nothing of it."""
-        directory = self._directory
-        at = bisect_left(range(self.header.queues), key, key=lambda number: directory[3 * number])
-        if at == self.header.queues or directory[3 * at] != key:
+        number = bisect_right(self._first, key) - 1
+        if number < 0:
             return None
-        where = directory[3 * at + 2]
-        return directory[3 * at + 1], where >> 32, where & 0xFFFFFFFF
+        page = self._load(number)
+        try:
+            at = page[::3].index(key) * 3
+        except ValueError:
+            return None
+        where = page[at + 2]
+        return page[at + 1], where >> 32, where & 0xFFFFFFFF
 
     def entries(self) -> Iterator[tuple[int, int, int]]:
         """(topic << 32 | queue, first offset, count) of each queue."""
-        directory = self._directory
-        for at in range(0, 3 * self.header.queues, 3):
-            yield directory[at], directory[at + 1], directory[at + 2] & 0xFFFFFFFF
+        for number in range(len(self._first)):
+            page = self._load(number)
+            for at in range(0, len(page), 3):
+                yield page[at], page[at + 1], page[at + 2] & 0xFFFFFFFF
 
     def positions(self, start: int, count: int) -> list[int]:
         """Positions in the log; 0 for a hole."""
         base = self.header.base
-        return [place and base + place for place in self._places[start : start + count]]
+        return [place and base + place for place in array("I", self._read(4 * count, self._places_at + 4 * start))]
 
     def find_key(self, key_hash: int) -> Iterator[int]:
         """Positions of messages that have a key with this hash, newest first."""
         header, base = self.header, self._keys_at
-        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if not self._keys_checked:
-                if crc32(self._disk.pread(fd, 4 * SLOTS + 12 * header.keys, base)) != header.crcs[1]:
-                    raise ValueError(f"the index {self._path} is damaged")
-                self._keys_checked = True
+        hashes = base + 4 * SLOTS
+        self._check(1, base, hashes + 12 * header.keys)
+        entry = self._number(base + 4 * (key_hash & (SLOTS - 1)))
+        while entry:
+            at = hashes + 4 * (entry - 1)
+            if self._number(at) == key_hash:
+                yield header.base + self._number(at + 4 * header.keys)
+            entry = self._number(at + 8 * header.keys)
 
-            def number(at: int) -> int:
-                return int.from_bytes(self._disk.pread(fd, 4, at), byteorder)
-
-            hashes = base + 4 * SLOTS
-            entry = number(base + 4 * (key_hash & (SLOTS - 1)))
-            while entry:
-                at = hashes + 4 * (entry - 1)
-                if number(at) == key_hash:
-                    yield header.base + number(at + 4 * header.keys)
-                entry = number(at + 8 * header.keys)
-        finally:
-            os.close(fd)
-
+    def _number(self, at: int) -> int:
+        return int.from_bytes(self._read(4, at), byteorder)
