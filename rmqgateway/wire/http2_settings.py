@@ -1,0 +1,34 @@
+"""The content of an HTTP/2 SETTINGS frame (RFC 9113 section 6.5.2, RFC 8441 section 3)."""
+
+from __future__ import annotations
+
+import struct
+
+from rmqgateway.wire.http2_frames import MAX_WINDOW, ErrorCode, Setting
+from rmqgateway.wire.http2_streams import ConnectionFault
+
+__all__ = ["read_settings"]
+
+_KNOWN = frozenset(int(setting) for setting in Setting)
+_SMALLEST_FRAME = 16384
+_LARGEST_FRAME = 0xFFFFFF
+_iter_settings = struct.Struct(">HI").iter_unpack
+
+
+def read_settings(payload: bytes) -> dict[int, int]:
+    """The known settings of the frame with their last values. Raises ConnectionFault for a value out of bounds."""
+    if len(payload) % 6:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS is not of whole settings")
+    settings: dict[int, int] = {}
+    for name, value in _iter_settings(payload):
+        if name == Setting.INITIAL_WINDOW_SIZE:
+            if value > MAX_WINDOW:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"SETTINGS_INITIAL_WINDOW_SIZE {value}")
+        elif name == Setting.MAX_FRAME_SIZE:
+            if not _SMALLEST_FRAME <= value <= _LARGEST_FRAME:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_MAX_FRAME_SIZE {value}")
+        elif name in (Setting.ENABLE_PUSH, Setting.ENABLE_CONNECT_PROTOCOL) and value > 1:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_{Setting(name).name} {value}")
+        if name in _KNOWN:  # nobody fills a dict with 65,536 names
+            settings[name] = value
+    return settings
