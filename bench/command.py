@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    """Exit status: 0 when all was measured (budgets kept or not), 1 when a server failed."""
+    """Exit status: 0 when all was measured (budgets kept or not), 1 when a server failed (what came before is kept)."""
     options = _options()
     build_directory = ROOT / ".build/bench"
     data = options.data_dir or build_directory / "data"
@@ -35,6 +35,7 @@ def main() -> int:
     print("\n".join(about), flush=True)
     parts = [_chosen(part, options.servers) for part in PARTS if _wanted(part, options.rows)]
     results = []
+    status = 0
     try:
         jars = None
         if "apache" in options.servers:
@@ -45,13 +46,13 @@ def main() -> int:
                 results.append(session.play(part, lambda line: print(line, flush=True)))
     except ServerFailed as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 1
+        status = 1
     print("\n".join(verdicts_table(results)))
     if options.output:
         options.output.write_text(report(about, results))
         raw = json.dumps({"about": about, "parts": results}, indent=1)
         options.output.with_suffix(".json").write_text(raw)
-    return 0
+    return status
 
 
 def _options() -> argparse.Namespace:

@@ -58,11 +58,11 @@ class Process:
         """
         while time.monotonic() - self.started < timeout:
             if self._child.poll() is not None:
-                raise ServerFailed(f"ended with status {self._child.returncode}: {self._log_end()}")
+                raise ServerFailed(f"ended with status {self._child.returncode}: {self.log_end()}")
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
                 return time.monotonic() - self.started
             time.sleep(0.005)
-        raise ServerFailed(f"does not listen on port {port} after {timeout:g} s: {self._log_end()}")
+        raise ServerFailed(f"does not listen on port {port} after {timeout:g} s: {self.log_end()}")
 
     def stop(self, timeout: float = 20.0) -> None:
         """SIGTERM, then SIGKILL after ``timeout`` seconds."""
@@ -74,7 +74,8 @@ class Process:
                 self._child.kill()
                 self._child.wait()
 
-    def _log_end(self) -> str:
+    def log_end(self) -> str:
+        """The last 2,000 characters of its output."""
         return self.log.read_text(errors="replace")[-2000:]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias, TypedDict
 
 from bench.load import Generator, Outcome
+from bench.process import ServerFailed
 from bench.rows import Instance, Load, Part, Row
 from bench.servers import Apache, Gateway, Server
 
@@ -122,6 +123,13 @@ class Session:
                 server.start()
                 self._prepare(instance, server)
             yield servers
+        except ServerFailed as error:
+            logs = [
+                f"{process.log}:\n{process.log_end()}"
+                for each in servers.values()
+                for process in each.processes
+            ]
+            raise ServerFailed("\n".join([str(error), *logs])) from error
         finally:
             for server in servers.values():
                 server.stop()
