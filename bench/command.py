@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    """Exit status: 0 when all was measured (budgets kept or not), 1 when a server failed (what came before is kept)."""
+    """Exit status: 0 when all was measured, budgets kept or not; 1 when a server failed, the rest is kept."""
     options = _options()
     build_directory = ROOT / ".build/bench"
     data = options.data_dir or build_directory / "data"
