@@ -9,11 +9,22 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, wall_clock_ms
+from rmqgateway.backend.local.delays import Delays
 from rmqgateway.backend.local.groups import Groups
+from rmqgateway.backend.local.locks import Locks
+from rmqgateway.backend.local.nameserver import NameServer
+from rmqgateway.backend.local.offsets import Offsets
+from rmqgateway.backend.local.producing import Producing
+from rmqgateway.backend.local.pulling import Pulling
+from rmqgateway.backend.local.relays import Relays
+from rmqgateway.backend.local.sendback import SendingBack
 from rmqgateway.backend.local.settings import LocalSettings
+from rmqgateway.backend.local.statistics import Statistics
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.waits import Waits
+from rmqgateway.backend.local.writing import Writer
 from rmqgateway.backend.store.interfaces import IMessageStore
 from rmqgateway.commands import Command
 from rmqgateway.context import Context
@@ -42,15 +53,40 @@ class LocalBackend:
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.core = core = Core(store, settings, reactor, outbox, now_ms)
+        store.scope = outbox
         self._not_ready: str | None = "the backend has not started"
         self.waits = Waits(core)
         self.topics = Topics(core)
         self.groups = Groups(core)
+        self.statistics = Statistics(core, self.topics)
+        self.clients = Clients(core, self.topics, self.groups)
+        self.locks = Locks(core)
+        self.offsets = Offsets(core, self.topics, self.groups)
+        self.writer = Writer(core)
+        self.delays = self.writer.delays = Delays(core, self.topics, self.writer)
+        self.producing = Producing(core, self.topics, self.groups, self.clients, self.locks, self.writer)
+        self.sending_back = SendingBack(core, self.topics, self.groups, self.writer, self.statistics)
+        self.pulling = Pulling(
+            core, self.topics, self.groups, self.clients, self.offsets, self.waits, self.statistics
+        )
+        self.relays = Relays(core, self.clients)
+        self.name_server = NameServer(core, self.topics)
         #: In the order of starting; sessions' ends and stopping go the other way round.
         self.components: list[Component] = [
             self.topics,
             self.groups,
+            self.statistics,
+            self.offsets,
+            self.clients,
+            self.locks,
+            self.writer,
+            self.delays,
+            self.producing,
+            self.sending_back,
             self.waits,
+            self.pulling,
+            self.relays,
+            self.name_server,
         ]
 
     def handlers(self) -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:
@@ -58,7 +94,9 @@ class LocalBackend:
         for component in self.components:
             for command, handler in component.handlers().items():
                 if command in found:
-                    raise ValueError(f"{command.__name__} is served twice, the second time by {type(component).__name__}")
+                    raise ValueError(
+                        f"{command.__name__} is served twice, the second time by {type(component).__name__}"
+                    )
                 found[command] = handler
         return found
 

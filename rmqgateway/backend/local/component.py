@@ -126,7 +126,9 @@ class Component:
         loop = LoopingCall(self.core.scoped, function)
         loop.clock = self.core.reactor
         self._loops.append(loop)
-        loop.start(seconds, now=False).addErrback(lambda failure: _log.failure("a periodic task ended", failure))
+        loop.start(seconds, now=False).addErrback(
+            lambda failure: _log.failure("a periodic task ended", failure)
+        )
 
     def end_loops(self) -> None:
         """End the periodic tasks."""

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.component import Component, Core
-from rmqgateway.commands import GroupConfig
+from rmqgateway.commands.administering import GroupConfig
 from rmqgateway.errors import Code, GatewayError
 
 __all__ = ["Groups"]
@@ -79,10 +79,13 @@ class Groups(Component):
         names.check_group(name)
         if not self.core.settings.auto_create_groups and not names.is_system_group(name):
             raise GatewayError(
-                Code.GROUP_NOT_FOUND, f"consumer group {name!r} does not exist, and groups are not created on first use"
+                Code.GROUP_NOT_FOUND,
+                f"consumer group {name!r} does not exist, and groups are not created on first use",
             )
         config = GroupConfig(name)
-        self.create([config]).addErrback(lambda failure: _log.failure("a consumer group was not recorded", failure))
+        self.create([config]).addErrback(
+            lambda failure: _log.failure("a consumer group was not recorded", failure)
+        )
         return config
 
     def existing(self, name: str) -> GroupConfig:
@@ -107,7 +110,9 @@ class Groups(Component):
         """
         new = sum(config.name not in self.by_name for config in configs)
         if new and len(self.by_name) + new > self.core.settings.max_groups:
-            raise GatewayError(Code.STORE_FULL, f"there are {len(self.by_name)} consumer groups already (max_groups)")
+            raise GatewayError(
+                Code.STORE_FULL, f"there are {len(self.by_name)} consumer groups already (max_groups)"
+            )
         self.version += 1
         changes: list[tuple[str, str, bytes | None]] = [(_COUNTERS, _VERSION, b"%d" % self.version)]
         for config in configs:
@@ -122,4 +127,6 @@ class Groups(Component):
         self.version += 1
         for callback in self.on_delete:
             callback(name)
-        return self.core.store.metadata.change([(_TABLE, name, None), (_COUNTERS, _VERSION, b"%d" % self.version)])
+        return self.core.store.metadata.change(
+            [(_TABLE, name, None), (_COUNTERS, _VERSION, b"%d" % self.version)]
+        )

@@ -69,7 +69,14 @@ _SYSTEM_TOPICS = frozenset(
     }
 )
 _FORBIDDEN_TO_SEND = frozenset(
-    {SCHEDULE_TOPIC, HALF_TOPIC, OP_HALF_TOPIC, TRANS_CHECK_MAX_TIME_TOPIC, SELF_TEST_TOPIC, OFFSET_MOVED_TOPIC}
+    {
+        SCHEDULE_TOPIC,
+        HALF_TOPIC,
+        OP_HALF_TOPIC,
+        TRANS_CHECK_MAX_TIME_TOPIC,
+        SELF_TEST_TOPIC,
+        OFFSET_MOVED_TOPIC,
+    }
 ) | {WHEEL_TIMER_TOPIC}
 #: Groups of RocketMQ's own tools and consumers (``MixAll.isSysConsumerGroup`` and its table of predefined groups).
 _SYSTEM_GROUPS = frozenset(
@@ -105,9 +112,14 @@ def check_topic(topic: str) -> None:
     if not topic or topic.isspace():
         raise GatewayError(Code.BAD_TOPIC_NAME, "expected a topic name, got none")
     if not valid(topic):
-        raise GatewayError(Code.BAD_TOPIC_NAME, f"topic {topic[:300]!r}: expected only characters of ^[%|a-zA-Z0-9_-]+$")
+        raise GatewayError(
+            Code.BAD_TOPIC_NAME, f"topic {topic[:300]!r}: expected only characters of ^[%|a-zA-Z0-9_-]+$"
+        )
     if len(topic) > limit:
-        raise GatewayError(Code.BAD_TOPIC_NAME, f"topic {topic[:300]!r}: expected at most {limit} characters, got {len(topic)}")
+        raise GatewayError(
+            Code.BAD_TOPIC_NAME,
+            f"topic {topic[:300]!r}: expected at most {limit} characters, got {len(topic)}",
+        )
 
 
 def check_group(group: str) -> None:
@@ -115,10 +127,13 @@ def check_group(group: str) -> None:
     if not group or group.isspace():
         raise GatewayError(Code.BAD_GROUP_NAME, "expected a consumer group name, got none")
     if not _VALID(group):
-        raise GatewayError(Code.BAD_GROUP_NAME, f"group {group[:300]!r}: expected only characters of ^[%|a-zA-Z0-9_-]+$")
+        raise GatewayError(
+            Code.BAD_GROUP_NAME, f"group {group[:300]!r}: expected only characters of ^[%|a-zA-Z0-9_-]+$"
+        )
     if len(group) > MAX_GROUP_SIZE:
         raise GatewayError(
-            Code.BAD_GROUP_NAME, f"group {group[:300]!r}: expected at most {MAX_GROUP_SIZE} characters, got {len(group)}"
+            Code.BAD_GROUP_NAME,
+            f"group {group[:300]!r}: expected at most {MAX_GROUP_SIZE} characters, got {len(group)}",
         )
 
 
@@ -128,7 +143,8 @@ def check_client_id(client_id: str) -> None:
         raise GatewayError(Code.BAD_CLIENT_ID, "expected a client id, got none")
     if len(client_id) > MAX_CLIENT_ID_SIZE:
         raise GatewayError(
-            Code.BAD_CLIENT_ID, f"expected a client id of at most {MAX_CLIENT_ID_SIZE} characters, got {len(client_id)}"
+            Code.BAD_CLIENT_ID,
+            f"expected a client id of at most {MAX_CLIENT_ID_SIZE} characters, got {len(client_id)}",
         )
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from rmqgateway.backend.local.names import is_forbidden_to_send, is_retry_or_dead_letter
 from rmqgateway.backend.store.interfaces import IMessageStore, IStoredQueue
-from rmqgateway.commands import TopicConfig
+from rmqgateway.commands.administering import TopicConfig
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.message import Permission
 
-if TYPE_CHECKING:
-    from rmqgateway.backend.local.waits import Wait
+__all__ = ["Queue", "Topic", "Waiter"]
 
-__all__ = ["Queue", "Topic"]
+
+class Waiter(Protocol):
+    """Who waits for messages at a `Queue` or `Topic`, in its `waiting`: a long poll (``waits.py``), or a component that
+    follows a queue (``delays.py``)."""
+
+    def wake(self) -> None:
+        """A message became durable here. A waiter that has what it wanted takes itself out of `waiting`."""
+
+    def end(self, reason: str) -> None:
+        """The waiting is over: the topic was deleted ("topic")."""
 
 
 class Queue:
@@ -29,7 +38,7 @@ class Queue:
         self.topic = topic
         self.queue_id = queue_id
         self.stored: IStoredQueue = store.queue(topic.number, queue_id)
-        self.waiting: dict[Wait, None] = {}
+        self.waiting: dict[Waiter, None] = {}
         self._store = store
         self._append = self.stored.append
         self._watched = False
@@ -70,6 +79,7 @@ class Topic:
 
     :ivar number: the store's name for it.
     :ivar waiting: long polls that wait for a message in any of its queues.
+    :ivar plain: producers may send to it and nothing about it is special.
     :ivar put_messages, put_bytes, get_messages, get_bytes: since the start of the process.
     """
 
@@ -83,6 +93,7 @@ class Topic:
         "name",
         "name_bytes",
         "number",
+        "plain",
         "put_bytes",
         "put_messages",
         "read_queues",
@@ -100,7 +111,7 @@ class Topic:
         self.name_bytes = config.name.encode()
         self.key_prefix = self.name_bytes + b"#"
         self.system = system
-        self.waiting: dict[Wait, None] = {}
+        self.waiting: dict[Waiter, None] = {}
         self.put_messages = self.put_bytes = self.get_messages = self.get_bytes = 0
         self.round_robin = 0
         self._store = store
@@ -114,6 +125,12 @@ class Topic:
         self.write_queues = config.write_queues
         self.readable = bool(config.permission & Permission.READ)
         self.writable = bool(config.permission & Permission.WRITE)
+        self.plain = (
+            self.writable
+            and config.write_queues > 0
+            and not is_retry_or_dead_letter(config.name)
+            and not is_forbidden_to_send(config.name)
+        )
 
     def queue(self, queue_id: int) -> Queue:
         """The queue with this number; made when first asked for. Queues beyond the configured number keep what they
@@ -141,5 +158,6 @@ class Topic:
 
     def next_queue_id(self) -> int:
         """The next writable queue in turn, for producers that leave the choice to the broker."""
-        self.round_robin = turn = self.round_robin + 1
+        turn: int = self.round_robin + 1
+        self.round_robin = turn
         return turn % self.write_queues

@@ -50,6 +50,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     :ivar offset_interval_ms: consumer offsets that nobody waits for are recorded at least so often.
     :ivar relay_timeout_s: how long a client may take to answer what an administrator asked it.
     :ivar transaction_check_s: age at which a half message is first checked with its producer.
+    :ivar transaction_interval_s: how often half messages are looked through for some to check.
     :ivar transaction_check_max: checks after which a half message is given up.
     :ivar timer_max_delay_s: how far ahead a delayed message may be set.
     """
@@ -80,6 +81,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     offset_interval_ms: int = 200
     relay_timeout_s: float = 10.0
     transaction_check_s: float = 6.0
+    transaction_interval_s: float = 30.0
     transaction_check_max: int = 15
     timer_max_delay_s: int = 3 * 86_400
 

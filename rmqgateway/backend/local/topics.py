@@ -15,7 +15,7 @@ from rmqgateway.backend.local import names
 from rmqgateway.backend.local.component import Component, Core
 from rmqgateway.backend.local.queues import Topic
 from rmqgateway.backend.local.settings import parse_delay_levels
-from rmqgateway.commands import TopicConfig
+from rmqgateway.commands.administering import TopicConfig
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.message import MessageType, Permission
 
@@ -108,7 +108,10 @@ class Topics(Component):
         if name.startswith(names.RETRY_PREFIX):
             return self.ensure(TopicConfig(name, 1, 1))
         if not self.core.settings.auto_create_topics or names.is_retry_or_dead_letter(name):
-            raise GatewayError(Code.TOPIC_NOT_FOUND, f"topic {name!r} does not exist, and topics are not created on first use")
+            raise GatewayError(
+                Code.TOPIC_NOT_FOUND,
+                f"topic {name!r} does not exist, and topics are not created on first use",
+            )
         default = self.core.settings.default_queues
         queues = min(wanted_queues, default) if wanted_queues > 0 else default
         return self.ensure(TopicConfig(name, queues, queues, message_type=MessageType.MIXED))
@@ -151,10 +154,12 @@ class Topics(Component):
             return succeed(None)
         self.by_number.pop(topic.number, None)
         self.version += 1
-        done = self.core.store.metadata.change([(_TABLE, name, None), (_COUNTERS, _VERSION, b"%d" % self.version)])
+        done = self.core.store.metadata.change(
+            [(_TABLE, name, None), (_COUNTERS, _VERSION, b"%d" % self.version)]
+        )
         self.core.store.drop_topic(topic.number)
         for wait in [*topic.waiting, *(wait for queue in topic.known_queues() for wait in queue.waiting)]:
-            wait.end("gone")
+            wait.end("topic")
         for callback in self.on_delete:
             callback(topic)
         return done
@@ -229,7 +234,9 @@ class Topics(Component):
         inherit = Permission.INHERIT | Permission.READ_WRITE
         levels = max(18, len(parse_delay_levels(settings.delay_levels)))
         if settings.auto_create_topics:
-            yield TopicConfig(names.AUTO_CREATE_TOPIC, settings.default_queues, settings.default_queues, inherit)
+            yield TopicConfig(
+                names.AUTO_CREATE_TOPIC, settings.default_queues, settings.default_queues, inherit
+            )
         yield TopicConfig(names.SELF_TEST_TOPIC, 1, 1)
         yield TopicConfig(names.BENCHMARK_TOPIC, 1024, 1024)
         yield TopicConfig(settings.cluster_name, 16, 16, inherit)

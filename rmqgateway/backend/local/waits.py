@@ -12,6 +12,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall
 
 from rmqgateway.backend.local.component import Component, Core
+from rmqgateway.backend.local.queues import Waiter
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.interfaces import ISession
 
@@ -23,7 +24,7 @@ _BUCKETS_PER_SECOND = 20
 class Place(Protocol):
     """Where a wait waits: a `Queue` or a `Topic`."""
 
-    waiting: dict[Wait, None]
+    waiting: dict[Waiter, None]
 
 
 class Wait:
@@ -31,7 +32,8 @@ class Wait:
 
     :ivar on_wake: called when something may have come; returns True when the wait is over (it has answered), False to
         go on waiting.
-    :ivar on_end: called when the wait ends otherwise, with the reason: "timeout", "gone" (its session), "stopped".
+    :ivar on_end: called when the wait ends otherwise, with the reason: "timeout", "session" or "topic" (it is gone),
+        "stopped".
     """
 
     __slots__ = ("_bucket", "_owner", "_places", "on_end", "on_wake", "session_number")
@@ -106,7 +108,9 @@ class Waits(Component):
         if self._stopped:
             raise GatewayError(Code.SHUTTING_DOWN, "the backend is stopping")
         if self.full:
-            raise GatewayError(Code.BUSY, f"{self.count} long polls wait already (max_waits)", retry_after=1.0)
+            raise GatewayError(
+                Code.BUSY, f"{self.count} long polls wait already (max_waits)", retry_after=1.0
+            )
         # Rounded up: a wait never ends early.
         bucket = int((self.core.reactor.seconds() + wait_ms / 1000) * _BUCKETS_PER_SECOND) + 1
         wait = Wait(self, places, bucket, session.number, on_wake, on_end)
@@ -141,7 +145,7 @@ class Waits(Component):
 
     def session_ended(self, session: ISession) -> None:
         for wait in list(self._sessions.get(session.number, ())):
-            wait.end("gone")
+            wait.end("session")
 
     def stop(self) -> None:
         self._stopped = True

@@ -1,0 +1,120 @@
+"""Counters by topic and group, and rates over the last minute, for those who administer."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, TypeVar
+
+from rmqgateway.backend.local.component import Component, Core
+from rmqgateway.backend.local.topics import Topics
+
+__all__ = ["Counter", "Statistics"]
+
+K = TypeVar("K")
+
+_SAMPLE_S = 10.0
+_SAMPLES = 7  # of the last minute
+
+
+class Counter:
+    """Messages and bytes since the start of the process, and samples of the last minute."""
+
+    __slots__ = ("bytes", "messages", "samples")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self.samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
+
+    def add(self, messages: int, size: int) -> None:
+        """Count."""
+        self.messages += messages
+        self.bytes += size
+
+    def rate(self, now: float) -> float:
+        """Messages per second over the last minute, as far as it was sampled."""
+        if not self.samples:
+            return 0.0
+        time, messages = self.samples[0]
+        return (self.messages - messages) / (now - time) if now > time else 0.0
+
+
+class Statistics(Component):
+    """All counters. Topics count their own messages (`Topic.put_messages`, …); this samples them.
+
+    :ivar gets: by (group, topic): messages handed out. :ivar send_backs: by (group, topic): messages given back.
+    :ivar dead_letters: by group: messages moved to the dead-letter queue.
+    """
+
+    def __init__(self, core: Core, topics: Topics) -> None:
+        super().__init__(core)
+        self.gets: dict[tuple[str, str], Counter] = {}
+        self.send_backs: dict[tuple[str, str], Counter] = {}
+        self.dead_letters: dict[str, Counter] = {}
+        self.puts: dict[str, Counter] = {}
+        self.started_ms = core.now_ms()
+        self._topics = topics
+
+    def start(self) -> None:
+        self._sample()
+        self.every(_SAMPLE_S, self._sample)
+
+    def got(self, group: str, topic: str, messages: int, size: int) -> None:
+        """Messages were handed out to a group, by pull or pop."""
+        counter = self.gets.get((group, topic))
+        if counter is None:
+            counter = self._new(self.gets, (group, topic))
+        counter.messages += messages
+        counter.bytes += size
+
+    def gave_back(self, group: str, topic: str) -> None:
+        """A message was given back for another attempt."""
+        (self.send_backs.get((group, topic)) or self._new(self.send_backs, (group, topic))).add(1, 0)
+
+    def died(self, group: str) -> None:
+        """A message went to a group's dead-letter queue."""
+        (self.dead_letters.get(group) or self._new(self.dead_letters, group)).add(1, 0)
+
+    def put_rate(self, topic: str) -> float:
+        """Messages per second put into a topic over the last minute."""
+        self._take(topic)
+        counter = self.puts.get(topic)
+        return 0.0 if counter is None else counter.rate(self.core.reactor.seconds())
+
+    def get_rate(self, group: str, topic: str) -> float:
+        """Messages per second handed out to a group over the last minute."""
+        counter = self.gets.get((group, topic))
+        return 0.0 if counter is None else counter.rate(self.core.reactor.seconds())
+
+    def total_puts(self) -> tuple[int, int]:
+        """Messages and bytes put into all topics since the start."""
+        topics = self._topics.by_name.values()
+        return sum(topic.put_messages for topic in topics), sum(topic.put_bytes for topic in topics)
+
+    def total_gets(self) -> tuple[int, int]:
+        """Messages and bytes handed out since the start."""
+        counters = self.gets.values()
+        return sum(counter.messages for counter in counters), sum(counter.bytes for counter in counters)
+
+    def _new(self, table: dict[K, Counter], key: K) -> Counter:
+        counter = Counter()
+        counter.samples.append((self.core.reactor.seconds(), 0))
+        table[key] = counter
+        return counter
+
+    def _take(self, name: str) -> None:
+        topic = self._topics.get(name)
+        if topic is not None and topic.put_messages:
+            counter = self.puts.get(name) or self._new(self.puts, name)
+            counter.messages, counter.bytes = topic.put_messages, topic.put_bytes
+
+    def _sample(self) -> None:
+        now = self.core.reactor.seconds()
+        for name in self._topics.by_name:
+            self._take(name)
+        tables: list[dict[Any, Counter]] = [self.puts, self.gets, self.send_backs, self.dead_letters]
+        for table in tables:
+            for counter in table.values():
+                counter.samples.append((now, counter.messages))
+        for name in self.puts.keys() - self._topics.by_name.keys():
+            del self.puts[name]
