@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -71,6 +73,7 @@ class Apache:
                 self._broker_settings(),
                 heap="512m",
             )
+            self._await_registration()
         except BaseException:
             self.stop()
             raise
@@ -136,6 +139,14 @@ class Apache:
                 raise StartError(f"{name} {self.version} is not ready\n{tail(log.read_text())}")
             time.sleep(0.1)
 
+    def _await_registration(self) -> None:
+        """The broker is ready before its name server knows of it; clients that come in between find no route."""
+        deadline = time.monotonic() + 30
+        while _route_code(self._namesrv_port, "TBW102") != 0:
+            if time.monotonic() > deadline:
+                raise StartError(f"the broker {self.version} did not register\n{self.output()}")
+            time.sleep(0.1)
+
     def output(self) -> str:
         """The end of what both wrote, for a failure message."""
         return "\n".join(
@@ -152,6 +163,18 @@ class Apache:
             process.wait(timeout=20)
         self._processes.clear()
         shutil.rmtree(self.directory / "store", ignore_errors=True)
+
+
+def _route_code(port: int, topic: str) -> int:
+    """Code of a name server's answer to GET_ROUTEINFO_BY_TOPIC (105)."""
+    head = json.dumps(
+        {"code": 105, "extFields": {"topic": topic}, "flag": 0, "language": "JAVA", "opaque": 1, "version": 475}
+    ).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(struct.pack(">II", 4 + len(head), len(head)) + head)
+        stream = connection.makefile("rb")
+        total, length = struct.unpack(">II", stream.read(8))
+        return int(json.loads(stream.read(total - 4)[: length & 0xFFFFFF])["code"])
 
 
 def _free_ports(count: int) -> int:

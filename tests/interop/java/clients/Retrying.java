@@ -170,12 +170,16 @@ final class Retrying {
         stage.create();
         DefaultMQPullConsumer puller = stage.pullConsumer();
         MessageQueue queue = stage.send(stage.message("back")).getMessageQueue();
-        MessageExt found = null;
-        for (MessageExt each : puller.pull(queue, "*", 0, 32).getMsgFoundList()) {
-            found = Received.text(each).equals("back") ? each : found;
-        }
-        Stage.check(found != null, "the message is not in its queue");
-        puller.sendMessageBack(found, 1);
+        List<MessageExt> found = new ArrayList<>();
+        Stage.until(10, "the message in its queue", () -> {
+            List<MessageExt> all = puller.pull(queue, "*", 0, 32).getMsgFoundList();
+            found.clear();
+            if (all != null) {
+                all.stream().filter(each -> Received.text(each).equals("back")).forEach(found::add);
+            }
+            return found.size() == 1;
+        });
+        puller.sendMessageBack(found.get(0), 1);
         puller.shutdown();
         stage.concurrent("a");
         stage.received.await(30, "the retry", each -> each.all().stream().anyMatch(one -> one.times == 1));
