@@ -9,11 +9,13 @@ are left as they are: no body of RocketMQ uses them.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from rmqgateway.errors import WireError
 from rmqgateway.wire.jsonlimits import MAX_DEPTH, check_depth
@@ -256,6 +258,9 @@ def _write(value: object, parts: list[bytes], standard: bool) -> None:
             separator = b","
         parts.append(b"}" if value else b"{}")
     elif isinstance(value, msgspec.Struct):
+        if _is_plain(type(value)):
+            parts.append(_encode(value))
+            return
         separator = b"{"
         for name, field in zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True):
             item = getattr(value, field)
@@ -274,3 +279,27 @@ def _write(value: object, parts: list[bytes], standard: bool) -> None:
         parts.append(b"]" if value else b"[]")
     else:
         parts.append(_encode(value))
+
+
+@functools.lru_cache(maxsize=256)
+def _is_plain(struct: type[msgspec.Struct]) -> bool:
+    """Whether msgspec alone writes what fastjson would: string keys only, and nothing that can be None."""
+    seen: set[type] = set()
+
+    def plain(node: inspect.Type) -> bool:
+        if isinstance(node, inspect.StructType):
+            if node.cls in seen:
+                return True
+            seen.add(node.cls)
+            return all(plain(field.type) for field in node.fields)
+        if isinstance(node, inspect.DictType):
+            return isinstance(node.key_type, inspect.StrType) and plain(node.value_type)
+        if isinstance(node, (inspect.ListType, inspect.SetType)):
+            return plain(node.item_type)
+        if isinstance(node, inspect.UnionType):
+            return all(map(plain, node.types))
+        return isinstance(
+            node, (inspect.StrType, inspect.IntType, inspect.FloatType, inspect.BoolType, inspect.RawType)
+        )
+
+    return plain(inspect.type_info(struct))

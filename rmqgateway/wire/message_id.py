@@ -87,11 +87,10 @@ class UniqueIdGenerator:
 
         :param now_ms: the time, ms since the epoch.
         """
-        if not self._month_start <= now_ms < self._next_month:
-            # A clock that is set back by minutes (NTP) does not move the month; ids stay apart by their
-            # counter.
-            if not self._month_start - 1_000_000 < now_ms < self._month_start:
-                self._month_start, self._next_month = _month(now_ms)
+        start = self._month_start
+        # A clock that is set back by minutes (NTP) does not move the month; ids stay apart by their counter.
+        if now_ms >= self._next_month or now_ms <= start - 1_000_000:
+            self._month_start, self._next_month = _month(now_ms)
         count = self._counter
         self._counter = count + 1 & 0xFFFF
         return f"{self._fixed}{max(0, now_ms - self._month_start):08X}{count:04X}"
