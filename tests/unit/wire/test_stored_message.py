@@ -174,3 +174,10 @@ def test_host_of_a_wrong_length() -> None:
 def test_magic_follows_the_topic() -> None:
     assert struct.unpack_from(">I", sm.encode(b"t" * 127, 0, b""), 4)[0] == sm.MAGIC_V1
     assert struct.unpack_from(">I", sm.encode(b"t" * 128, 0, b""), 4)[0] == sm.MAGIC_V2
+
+
+@given(messages(), int32)
+def test_another_reconsume_count(message: sm.StoredMessage, times: int) -> None:
+    changed = sm.with_reconsume_times(bytes(encoded(message)), times)
+    message.reconsume_times = times
+    assert sm.decode(changed) == message
