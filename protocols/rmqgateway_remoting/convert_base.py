@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rmqgateway.errors import WireError
-from rmqgateway.message import TAG_ALL, Filter, FilterType
+from rmqgateway.message import TAG_ALL, Filter, FilterType, MessageQueue
+from rmqgateway.wire.bodies.common import MessageQueue as QueueBody
 from rmqgateway.wire.remoting import JSON, encode_response
 from rmqgateway.wire.request_codes import request_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rmqgateway.commands import Command, Consumer
     from rmqgateway.errors import Code
@@ -28,7 +29,9 @@ __all__ = [
     "filter_of",
     "int32",
     "int64",
-    "optional_int64",
+    "queue_bodies",
+    "queue_body",
+    "queues_of",
     "reply_nothing",
     "respond",
     "text",
@@ -196,11 +199,6 @@ def int64(ext_fields: dict[str, str], name: str, default: int | None = None) -> 
     return _number(ext_fields, name, default, INT64, 63)
 
 
-def optional_int64(ext_fields: dict[str, str], name: str) -> int | None:
-    """A number of 64 bits, or None."""
-    return _number(ext_fields, name, None, INT64, 63) if name in ext_fields else None
-
-
 def boolean(ext_fields: dict[str, str], name: str, default: bool = False) -> bool:
     """A boolean as Java's Boolean.parseBoolean reads it: everything but "true" is false."""
     value = ext_fields.get(name)
@@ -219,3 +217,18 @@ def filter_of(expression: str | None, kind: str | None) -> Filter:
     if kind == "SQL92":
         return Filter(expression or "", FilterType.SQL92)
     raise WireError(f"expressionType: expected TAG or SQL92, got {kind[:40]!r}", fatal=False)
+
+
+def queue_bodies(queues: Iterable[MessageQueue]) -> list[QueueBody]:
+    """Queues as bodies have them."""
+    return [QueueBody(queue.broker_name, queue.queue_id, queue.topic) for queue in queues]
+
+
+def queue_body(queue: MessageQueue) -> QueueBody:
+    """A queue as bodies have it, also as a key of maps."""
+    return QueueBody(queue.broker_name, queue.queue_id, queue.topic)
+
+
+def queues_of(bodies: Iterable[QueueBody] | None) -> tuple[MessageQueue, ...]:
+    """The queues of a body."""
+    return tuple([MessageQueue(body.topic, body.broker_name, body.queue_id) for body in bodies or ()])

@@ -18,19 +18,22 @@ from rmqgateway.commands import (
     QueryRoute,
     Route,
     RouteBroker,
+    SetConsumeMode,
     Subscribed,
     Unregister,
 )
 from rmqgateway.errors import Code, WireError
-from rmqgateway.wire.fastjson import encode_fastjson
-from rmqgateway.wire.request_codes import RequestCode, ResponseCode
-from rmqgateway_remoting.bodies import (
-    CheckClientBody,
-    ConsumerBody,
-    HeartbeatBody,
-    QueryAssignmentBody,
-    decode_body,
+from rmqgateway.wire.bodies import decode_body, encode_body
+from rmqgateway.wire.bodies.clients import CheckClientRequest, ConsumerData, ConsumerList, HeartbeatData
+from rmqgateway.wire.bodies.common import MessageQueue as QueueBody
+from rmqgateway.wire.bodies.consuming import (
+    MessageQueueAssignment,
+    QueryAssignmentRequest,
+    QueryAssignmentResponse,
+    SetMessageRequestMode,
 )
+from rmqgateway.wire.bodies.routes import BrokerData, QueueData, TopicRouteData
+from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway_remoting.convert_base import (
     Operation,
     Peer,
@@ -45,76 +48,86 @@ from rmqgateway_remoting.versions import V4_9_4, version_name
 if TYPE_CHECKING:
     from rmqgateway.wire.remoting import RemotingCommand
 
-__all__ = ["OPERATIONS", "broker_addresses"]
+__all__ = ["OPERATIONS", "broker_data"]
 
 
 def parse_heartbeat(request: RemotingCommand, peer: Peer) -> Heartbeat:
     """HEART_BEAT. With a fingerprint a client may leave out subscriptions that it has said before on this connection."""
-    body = decode_body(request.body, HeartbeatBody)
-    without_subscriptions = body.heartbeatFingerprint != 0 and (body.isWithoutSub or body.withoutSub)
+    body = decode_body(request.body, HeartbeatData)
+    fingerprint = body.heartbeat_fingerprint
+    without_subscriptions = fingerprint != 0 and body.without_sub
     known = peer.consumers
     consumers: list[Consumer] = []
-    for item in body.consumerDataSet or ():
-        before = known.get(item.groupName) if without_subscriptions else None
+    for item in body.consumer_data_set or ():
+        before = known.get(item.group_name) if without_subscriptions else None
         consumers.append(_consumer(item, before))
     # What the answer tells: whether the client has to say its subscriptions again.
-    if body.heartbeatFingerprint == 0:
+    if fingerprint == 0:
         peer.subscriptions_changed = True
     elif without_subscriptions:
-        peer.subscriptions_changed = body.heartbeatFingerprint != peer.fingerprint
+        peer.subscriptions_changed = fingerprint != peer.fingerprint
     else:
-        peer.subscriptions_changed = peer.fingerprint not in (0, body.heartbeatFingerprint)
+        peer.subscriptions_changed = peer.fingerprint not in (0, fingerprint)
     if not without_subscriptions:
         peer.consumers = {consumer.group: consumer for consumer in consumers}
-        peer.fingerprint = body.heartbeatFingerprint
-    peer.client_id = body.clientID
+        peer.fingerprint = fingerprint
+    peer.client_id = body.client_id
     peer.language = request.language
     return Heartbeat(
-        client_id=body.clientID,
+        client_id=body.client_id,
         language=request.language,
         version=version_name(request.version),
-        producers=tuple([item.groupName for item in body.producerDataSet or ()]),
+        producers=tuple([item.group_name for item in body.producer_data_set or ()]),
         consumers=tuple(consumers),
     )
 
 
-_MODELS = {"CLUSTERING": MessageModel.CLUSTERING, "BROADCASTING": MessageModel.BROADCASTING}
-_FROM = {
+#: By name, and by ordinal, as some clients write.
+_MODELS: dict[str | int | None, MessageModel] = {
+    None: MessageModel.CLUSTERING,
+    "CLUSTERING": MessageModel.CLUSTERING,
+    "BROADCASTING": MessageModel.BROADCASTING,
+    0: MessageModel.BROADCASTING,
+    1: MessageModel.CLUSTERING,
+}
+_FROM: dict[str | int | None, ConsumeFrom] = {
     "CONSUME_FROM_FIRST_OFFSET": ConsumeFrom.FIRST_OFFSET,
     "CONSUME_FROM_TIMESTAMP": ConsumeFrom.TIMESTAMP,
-    # Old names of the same: what they were is gone since 3.0.
+    # Old names, of which the broker makes the same.
     "CONSUME_FROM_MIN_OFFSET": ConsumeFrom.FIRST_OFFSET,
-    "CONSUME_FROM_MAX_OFFSET": ConsumeFrom.LAST_OFFSET,
+    2: ConsumeFrom.FIRST_OFFSET,
+    4: ConsumeFrom.FIRST_OFFSET,
+    5: ConsumeFrom.TIMESTAMP,
 }
+_ACTIVELY = ("CONSUME_ACTIVELY", 0)
+_POP = ("CONSUME_POP", 2)
 
 
-def _consumer(body: ConsumerBody, before: Consumer | None) -> Consumer:
-    if before is not None and not body.subscriptionDataSet:
+def _consumer(body: ConsumerData, before: Consumer | None) -> Consumer:
+    if before is not None and not body.subscription_data_set:
         subscriptions = before.subscriptions
     else:
         subscriptions = tuple(
             [
-                Subscribed(item.topic, filter_of(item.subString, item.expressionType), item.subVersion)
-                for item in body.subscriptionDataSet or ()
+                Subscribed(item.topic, filter_of(item.sub_string, item.expression_type), item.sub_version)
+                for item in body.subscription_data_set or ()
             ]
         )
     return Consumer(
-        group=body.groupName,
-        mode=ConsumeMode.POP if body.consumeType == "CONSUME_POP" else ConsumeMode.PULL,
-        model=_model(body.messageModel),
-        consume_from=_FROM.get(body.consumeFromWhere or "", ConsumeFrom.LAST_OFFSET),
+        group=body.group_name,
+        mode=ConsumeMode.POP if body.consume_type in _POP else ConsumeMode.PULL,
+        model=_model(body.message_model),
+        consume_from=_FROM.get(body.consume_from_where, ConsumeFrom.LAST_OFFSET),
         subscriptions=subscriptions,
-        actively_pulling=body.consumeType == "CONSUME_ACTIVELY",
-        unit_mode=body.unitMode,
+        actively_pulling=body.consume_type in _ACTIVELY,
+        unit_mode=bool(body.unit_mode),
     )
 
 
-def _model(name: str | None) -> MessageModel:
-    if name is None:
-        return MessageModel.CLUSTERING
+def _model(name: str | int | None) -> MessageModel:
     model = _MODELS.get(name)
     if model is None:
-        raise WireError(f"messageModel: expected CLUSTERING or BROADCASTING, got {name[:40]!r}", fatal=False)
+        raise WireError(f"messageModel: expected CLUSTERING or BROADCASTING, got {str(name)[:40]!r}", fatal=False)
     return model
 
 
@@ -135,12 +148,10 @@ def parse_unregister(request: RemotingCommand, peer: Peer) -> Unregister:
 
 def parse_check_client(request: RemotingCommand, peer: Peer) -> CheckSubscription:
     """CHECK_CLIENT_CONFIG."""
-    body = decode_body(request.body, CheckClientBody)
-    subscription = body.subscriptionData
-    if subscription is None:
-        return CheckSubscription(body.group, "", filter_of(None, None), body.clientId)
-    filter_ = filter_of(subscription.subString, subscription.expressionType)
-    return CheckSubscription(body.group, subscription.topic, filter_, body.clientId)
+    body = decode_body(request.body, CheckClientRequest)
+    subscription = body.subscription_data
+    filter_ = filter_of(subscription.sub_string, subscription.expression_type)
+    return CheckSubscription(body.group, subscription.topic, filter_, body.client_id)
 
 
 def parse_list_consumers(request: RemotingCommand, peer: Peer) -> ListConsumers:
@@ -150,7 +161,7 @@ def parse_list_consumers(request: RemotingCommand, peer: Peer) -> ListConsumers:
 
 def reply_list_consumers(reply: ConsumerIds, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
     """``GetConsumerListByGroupResponseBody``."""
-    respond(request, out, body=encode_fastjson({"consumerIdList": reply.client_ids}))
+    respond(request, out, body=encode_body(ConsumerList(consumer_id_list=list(reply.client_ids))))
 
 
 def parse_route(request: RemotingCommand, peer: Peer) -> QueryRoute:
@@ -158,68 +169,66 @@ def parse_route(request: RemotingCommand, peer: Peer) -> QueryRoute:
     return QueryRoute(text(request.ext_fields, "topic"))
 
 
-def broker_addresses(broker: RouteBroker, peer: Peer) -> dict[int, str]:
-    """A broker's addresses by its id; this gateway's own is the one that the client reached."""
-    return {number: address or peer.host for number, address in broker.addresses}
-
-
-def wants_standard_json(request: RemotingCommand) -> bool:
-    """Whether numbers as keys are to be quoted: for those who ask, and for clients since 4.9.4."""
-    return boolean(request.ext_fields, "acceptStandardJsonOnly") or request.version >= V4_9_4
+def broker_data(broker: RouteBroker, peer: Peer) -> BrokerData:
+    """A broker; the address of this gateway itself is the one that the client has reached."""
+    return BrokerData(
+        broker_addrs={number: address or peer.host for number, address in broker.addresses},
+        broker_name=broker.name,
+        cluster=broker.cluster,
+    )
 
 
 def reply_route(reply: Route, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
-    """``TopicRouteData``."""
-    route: dict[str, object] = {
-        "brokerDatas": [
-            {
-                "brokerAddrs": broker_addresses(broker, peer),
-                "brokerName": broker.name,
-                "cluster": broker.cluster,
-                "enableActingMaster": False,
-            }
-            for broker in reply.brokers
-        ],
-        "filterServerTable": {},
-        "queueDatas": [
-            {
-                "brokerName": queues.broker_name,
-                "perm": int(queues.permission),
-                "readQueueNums": queues.read_queues,
-                "topicSysFlag": queues.topic_sys_flag,
-                "writeQueueNums": queues.write_queues,
-            }
+    """``TopicRouteData``, as standard JSON for those who ask for it and for clients since 4.9.4."""
+    route = TopicRouteData(
+        broker_datas=[broker_data(broker, peer) for broker in reply.brokers],
+        order_topic_conf=reply.order_configuration or None,
+        queue_datas=[
+            QueueData(
+                broker_name=queues.broker_name,
+                perm=int(queues.permission),
+                read_queue_nums=queues.read_queues,
+                topic_sys_flag=queues.topic_sys_flag,
+                write_queue_nums=queues.write_queues,
+            )
             for queues in reply.queues
         ],
-    }
-    if reply.order_configuration:
-        route["orderTopicConf"] = reply.order_configuration
-    respond(request, out, body=encode_fastjson(route, standard=wants_standard_json(request)))
+    )
+    standard = boolean(request.ext_fields, "acceptStandardJsonOnly") or request.version >= V4_9_4
+    respond(request, out, body=encode_body(route, standard=standard))
 
 
 def parse_query_assignment(request: RemotingCommand, peer: Peer) -> QueryAssignment:
     """QUERY_ASSIGNMENT."""
-    body = decode_body(request.body, QueryAssignmentBody)
+    body = decode_body(request.body, QueryAssignmentRequest)
     return QueryAssignment(
-        group=body.consumerGroup,
+        group=body.consumer_group,
         topic=body.topic,
-        client_id=body.clientId,
-        strategy=body.strategyName or "",
-        model=_model(body.messageModel),
+        client_id=body.client_id,
+        strategy=body.strategy_name or "",
+        model=_model(body.message_model),
     )
 
 
 def reply_query_assignment(reply: Assignments, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
     """``QueryAssignmentResponseBody``."""
-    topic = decode_body(request.body, QueryAssignmentBody).topic
+    topic = decode_body(request.body, QueryAssignmentRequest).topic
     assignments = [
-        {
-            "messageQueue": {"brokerName": item.broker_name, "queueId": item.queue_id, "topic": topic},
-            "mode": "POP" if item.mode is ConsumeMode.POP else "PULL",
-        }
+        MessageQueueAssignment(
+            message_queue=QueueBody(item.broker_name, item.queue_id, topic),
+            mode="POP" if item.mode is ConsumeMode.POP else "PULL",
+        )
         for item in reply.assignments
     ]
-    respond(request, out, body=encode_fastjson({"messageQueueAssignments": assignments}))
+    respond(request, out, body=encode_body(QueryAssignmentResponse(message_queue_assignments=assignments)))
+
+
+def parse_set_consume_mode(request: RemotingCommand, peer: Peer) -> SetConsumeMode:
+    """SET_MESSAGE_REQUEST_MODE."""
+    body = decode_body(request.body, SetMessageRequestMode)
+    if body.mode not in ("PULL", "POP"):
+        raise WireError(f"mode: expected PULL or POP, got {body.mode[:40]!r}", fatal=False)
+    return SetConsumeMode(body.topic, body.consumer_group, body.mode == "POP", body.pop_share_queue_num)
 
 
 OPERATIONS = (
@@ -242,4 +251,5 @@ OPERATIONS = (
     ),
     Operation(RequestCode.GET_ROUTEINFO_BY_TOPIC, QueryRoute, parse_route, reply_route),
     Operation(RequestCode.QUERY_ASSIGNMENT, QueryAssignment, parse_query_assignment, reply_query_assignment),
+    Operation(RequestCode.SET_MESSAGE_REQUEST_MODE, SetConsumeMode, parse_set_consume_mode, reply_nothing),
 )

@@ -22,11 +22,11 @@ from rmqgateway.commands import (
     UnlockQueues,
     UpdateConsumerOffset,
 )
-from rmqgateway.wire.fastjson import encode_fastjson
+from rmqgateway.wire.bodies import decode_body, encode_body
+from rmqgateway.wire.bodies.consuming import LockBatchRequest, LockBatchResponse, UnlockBatchRequest
 from rmqgateway.wire.remoting import encode_head
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway.wire.stored_message import store_host, with_store_host
-from rmqgateway_remoting.bodies import LockBody, LockedBody, decode_body, queue_bodies, queues_of
 from rmqgateway_remoting.convert_base import (
     INT32,
     INT64,
@@ -37,12 +37,16 @@ from rmqgateway_remoting.convert_base import (
     filter_of,
     int32,
     int64,
+    queue_bodies,
+    queues_of,
     reply_nothing,
     respond,
     text,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rmqgateway.wire.remoting import RemotingCommand
 
 __all__ = ["OPERATIONS", "append_messages"]
@@ -125,15 +129,14 @@ def reply_pull(reply: PulledMessages, request: RemotingCommand, peer: Peer, out:
     out.insert(place, encode_head(code, request.opaque, 1, ext, remark, size, request.serialization))
 
 
-def append_messages(messages: tuple[bytes, ...], peer: Peer, out: list[bytes]) -> int:
+def append_messages(messages: Sequence[bytes], peer: Peer, out: list[bytes]) -> int:
     """Write stored messages as the client is to see them, with the host that it can reach; return their size."""
     host = peer.host_bytes
     size = 0
     for message in messages:
         # Without an IPv6 host (bits of the system flag) the store host is at a fixed place.
-        if message[39] & 0x30 or message[64:72] != host:
-            if store_host(message) != host:
-                message = with_store_host(message, host)
+        if (message[39] & 0x30 or message[64:72] != host) and store_host(message) != host:
+            message = with_store_host(message, host)
         size += len(message)
         out.append(message)
     return size
@@ -195,19 +198,19 @@ def reply_earliest_store_time(reply: Offset, request: RemotingCommand, peer: Pee
 
 def parse_lock(request: RemotingCommand, peer: Peer) -> LockQueues:
     """LOCK_BATCH_MQ."""
-    body = decode_body(request.body, LockBody)
-    return LockQueues(body.consumerGroup, body.clientId, queues_of(body.mqSet))
+    body = decode_body(request.body, LockBatchRequest)
+    return LockQueues(body.consumer_group, body.client_id, queues_of(body.mq_set))
 
 
 def reply_lock(reply: LockedQueues, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
     """``LockBatchResponseBody``."""
-    respond(request, out, body=encode_fastjson(LockedBody(queue_bodies(reply.queues))))
+    respond(request, out, body=encode_body(LockBatchResponse(lock_ok_mq_set=queue_bodies(reply.queues))))
 
 
 def parse_unlock(request: RemotingCommand, peer: Peer) -> UnlockQueues:
     """UNLOCK_BATCH_MQ; clients that close send it one-way."""
-    body = decode_body(request.body, LockBody)
-    return UnlockQueues(body.consumerGroup, body.clientId, queues_of(body.mqSet))
+    body = decode_body(request.body, UnlockBatchRequest)
+    return UnlockQueues(body.consumer_group, body.client_id, queues_of(body.mq_set))
 
 
 OPERATIONS = (

@@ -35,7 +35,7 @@ class _SignedRequest(Credential, frozen=True):
     request: RemotingCommand | None = None
 
     @property
-    def signed(self) -> bytes:  # type: ignore[override]
+    def signed(self) -> bytes:  # type: ignore[override,misc]
         return b"" if self.request is None else signed_content(self.request)
 
 

@@ -118,7 +118,7 @@ class RemotingProtocol(Protocol):
         self._outbox.enter()
         try:
             for event in self._decoder.receive_data(data):
-                if type(event) is RemotingCommand:
+                if isinstance(event, RemotingCommand):
                     self._request(event)
                 else:
                     self._malformed(event)
@@ -189,7 +189,10 @@ class RemotingProtocol(Protocol):
                 self._in_flight += 1
                 self._in_flight_bytes += len(request.body)
             result.addCallbacks(
-                self._succeeded, self._failed, (request, operation), None, (request, operation, context, command)
+                self._succeeded,
+                self._failed,
+                callbackArgs=(request, operation),
+                errbackArgs=(request, operation, context, command),
             )
         elif not flag & 2:
             self._reply(result, request, operation)
@@ -234,6 +237,11 @@ class RemotingProtocol(Protocol):
         count = len(pending)
         try:
             operation.reply(result, request, self._peer, pending)
+        except GatewayError as error:
+            # A reply that says that nothing was done.
+            del pending[count:]
+            self._refused(error, request, operation)
+            return
         except Exception:
             del pending[count:]
             log.failure("the reply to {operation} could not be written", operation=operation.name)
@@ -311,7 +319,7 @@ class RemotingProtocol(Protocol):
                     self._in_flight += 1
                     self._in_flight_bytes += size
                     result.addCallbacks(
-                        self._taken, self._not_taken, (size,), None, (context, command, size)
+                        self._taken, self._not_taken, callbackArgs=(size,), errbackArgs=(context, command, size)
                     )
         finally:
             self._outbox.leave()

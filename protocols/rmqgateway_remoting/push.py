@@ -21,18 +21,21 @@ from rmqgateway.events import (
     ReplyArrived,
     RunningInformationAsked,
 )
-from rmqgateway.wire.fastjson import encode_fastjson
+from rmqgateway.wire.bodies import encode_body
+from rmqgateway.wire.bodies.common import MessageQueueWithOffset
+from rmqgateway.wire.bodies.groups import ResetOffsetBody, ResetOffsetBodyForC
 from rmqgateway.wire.message_id import encode_offset_message_id
 from rmqgateway.wire.request_codes import RequestCode
 from rmqgateway.wire.stored_message import store_host, with_store_host
-from rmqgateway_remoting.bodies import queue_bodies
+from rmqgateway_remoting.convert_base import queue_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from rmqgateway.message import MessageQueue
     from rmqgateway_remoting.convert_base import Peer
 
-__all__ = ["Push", "push_of"]
+__all__ = ["Push", "push_of", "reset_body"]
 
 
 class Push(msgspec.Struct, gc=False):
@@ -78,17 +81,23 @@ def _offsets_reset(event: OffsetsReset, peer: Peer) -> Push:
         "timestamp": str(event.timestamp),
         "isForce": "true" if event.force else "false",
     }
-    queues = queue_bodies([queue for queue, _ in event.offsets])
-    offsets = [offset for _, offset in event.offsets]
-    table: object
-    if peer.language == "CPP":
-        table = [
-            {"brokerName": queue.brokerName, "offset": offset, "queueId": queue.queueId, "topic": queue.topic}
-            for queue, offset in zip(queues, offsets, strict=True)
-        ]
-    else:
-        table = dict(zip(queues, offsets, strict=True))
-    return Push(RequestCode.RESET_CONSUMER_CLIENT_OFFSET, ext, encode_fastjson({"offsetTable": table}))
+    return Push(RequestCode.RESET_CONSUMER_CLIENT_OFFSET, ext, reset_body(event.offsets, peer.language))
+
+
+def reset_body(offsets: Iterable[tuple[MessageQueue, int]], language: str) -> bytes:
+    """Offsets by queue, in the form that clients of this language read."""
+    if language == "CPP":
+        return encode_body(
+            ResetOffsetBodyForC(
+                offset_table=[
+                    MessageQueueWithOffset(
+                        broker_name=queue.broker_name, offset=offset, queue_id=queue.queue_id, topic=queue.topic
+                    )
+                    for queue, offset in offsets
+                ]
+            )
+        )
+    return encode_body(ResetOffsetBody(offset_table={queue_body(queue): offset for queue, offset in offsets}))
 
 
 def _offsets_asked(event: OffsetsAsked, peer: Peer) -> Push:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from rmqgateway.wire.request_codes import RequestCode
-from rmqgateway_remoting import convert_clients, convert_pulling, convert_sending
+from rmqgateway_remoting import (
+    convert_broker,
+    convert_clients,
+    convert_groups,
+    convert_popping,
+    convert_progress,
+    convert_pulling,
+    convert_sending,
+    convert_topics,
+)
 from rmqgateway_remoting.convert_base import Operation
 
 __all__ = ["OPERATIONS", "REFUSED"]
@@ -11,7 +20,16 @@ __all__ = ["OPERATIONS", "REFUSED"]
 #: By request code.
 OPERATIONS: dict[int, Operation] = {
     int(operation.code): operation
-    for module in (convert_sending, convert_pulling, convert_clients)
+    for module in (
+        convert_sending,
+        convert_pulling,
+        convert_popping,
+        convert_clients,
+        convert_topics,
+        convert_groups,
+        convert_progress,
+        convert_broker,
+    )
     for operation in module.OPERATIONS
 }
 
