@@ -84,7 +84,8 @@ class Gateway:
         self._seconds: Callable[[], float] = reactor.seconds
         handlers = backend.handlers()
         self._doors: dict[type[Command[Any]], _Door] = {
-            command: _Door(handlers.get(command), CommandMeter(command.__name__)) for command in all_commands()
+            command: _Door(handlers.get(command), CommandMeter(command.__name__))
+            for command in all_commands()
         }
 
     @property
@@ -104,7 +105,9 @@ class Gateway:
         close: Callable[[str], None],
     ) -> Session:
         if self.draining:
-            raise GatewayError(Code.SHUTTING_DOWN, "this gateway is shutting down; connect to another", retry_after=1.0)
+            raise GatewayError(
+                Code.SHUTTING_DOWN, "this gateway is shutting down; connect to another", retry_after=1.0
+            )
         if len(self.sessions) >= self.limits.sessions:
             raise GatewayError(
                 Code.TOO_MANY_REQUESTS,
@@ -147,7 +150,10 @@ class Gateway:
         try:
             if self.authorizer is not None:
                 self.authorizer(context, command)
-            if self.commands_under_way >= self.limits.commands_under_way and type(command) not in _ALWAYS_TAKEN:
+            if (
+                self.commands_under_way >= self.limits.commands_under_way
+                and type(command) not in _ALWAYS_TAKEN
+            ):
                 raise GatewayError(
                     Code.TOO_MANY_REQUESTS,
                     f"{self.commands_under_way} commands are under way (setting limits.commands_under_way)",
@@ -184,8 +190,9 @@ class Gateway:
         if not isinstance(result, Failure):
             meter.took(self._seconds() - began)
             return result
-        if result.check(GatewayError):
-            meter.refused(result.value.code)
+        error = result.value
+        if isinstance(error, GatewayError):
+            meter.refused(error.code)
             return result
         if result.check(CancelledError):
             meter.refused(Code.CANCELLED)
@@ -194,7 +201,9 @@ class Gateway:
         meter.refused(Code.INTERNAL)
         return Failure(GatewayError(Code.INTERNAL, _internal(meter.name)))
 
-    def subscribe(self, context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
+    def subscribe(
+        self, context: Context, subscription: Subscription, sink: ISubscriptionSink
+    ) -> ISubscription:
         from rmqgateway.subscription import ReceiveLoop
 
         return ReceiveLoop(self, context, subscription, sink)

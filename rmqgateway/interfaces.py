@@ -75,7 +75,9 @@ class IConnectionFrontEnd(IFrontEnd):
     """Owns whole connections of a byte stream."""
 
     recognition_order: int = Attribute("Who is asked first on a shared port: smaller earlier (Remoting 50).")
-    web_socket_protocols: Sequence[str] = Attribute("Sub-protocols over which it takes the same byte stream, or ().")
+    web_socket_protocols: Sequence[str] = Attribute(
+        "Sub-protocols over which it takes the same byte stream, or ()."
+    )
 
     def recognise(first_bytes: bytes) -> Recognition:
         """Say whether a connection that begins with these bytes is ours: YES, NO, or MORE bytes are needed.
@@ -189,8 +191,12 @@ class ISession(Interface):
     number: int = Attribute("Unique in this process.")
     front_end: str = Attribute("The front-end's name.")
     peer: str = Attribute("host:port of the client (of the PROXY header, where that is trusted).")
-    peer_bytes: bytes = Attribute("The peer as RocketMQ writes hosts: 4 or 16 address bytes, then the port in 4.")
-    host: str = Attribute("host:port under which this client reaches us: the advertised address of its listener.")
+    peer_bytes: bytes = Attribute(
+        "The peer as RocketMQ writes hosts: 4 or 16 address bytes, then the port in 4."
+    )
+    host: str = Attribute(
+        "host:port under which this client reaches us: the advertised address of its listener."
+    )
     host_bytes: bytes = Attribute("`host` as RocketMQ writes hosts.")
     last_seen: float = Attribute("When the client last said something, in reactor seconds.")
 
@@ -210,7 +216,9 @@ class ISession(Interface):
 class IGateway(Interface):
     """The one door. Front-ends know nothing else."""
 
-    outbox: Any = Attribute("The `rmqgateway.outbox.Outbox`: replies collected into one write per connection.")
+    outbox: Any = Attribute(
+        "The `rmqgateway.outbox.Outbox`: replies collected into one write per connection."
+    )
     reactor: Any = Attribute("IReactorTime, and IReactorCore where it is a real one.")
 
     def open_session(

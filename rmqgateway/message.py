@@ -11,7 +11,7 @@ import enum
 
 import msgspec
 
-__all__ = ["Filter", "FilterType", "Message", "MessageQueue", "MessageType", "Permission", "TAG_ALL"]
+__all__ = ["TAG_ALL", "Filter", "FilterType", "Message", "MessageQueue", "MessageType", "Permission"]
 
 
 class MessageType(enum.Enum):

@@ -250,7 +250,8 @@ class ReceiveLoop:
         if flight is None:
             return fail(
                 GatewayError(
-                    Code.BAD_RECEIPT_HANDLE, "this message was not delivered by this subscription or is settled already"
+                    Code.BAD_RECEIPT_HANDLE,
+                    "this message was not delivered by this subscription or is settled already",
                 )
             )
         self._stop_renewal(flight)
@@ -278,6 +279,9 @@ class ReceiveLoop:
 
     def _give_back(self, handle: str) -> Deferred[None]:
         return self._change(handle, 0).addCallback(_nothing).addErrback(self._not_settled)
+
+    def _give_flight_back(self, _: None, flight: _InFlight) -> Deferred[None]:
+        return self._give_back(flight.handle)
 
     def _not_settled(self, failure: Failure) -> None:
         """Nobody waits for this settlement: the message comes again after its invisible duration."""
@@ -336,7 +340,7 @@ class ReceiveLoop:
         waits = []
         for flight in flights.values():
             self._stop_renewal(flight)
-            waits.append(flight.settled_handle().addCallback(lambda _, flight=flight: self._give_back(flight.handle)))
+            waits.append(flight.settled_handle().addCallback(self._give_flight_back, flight))
         return DeferredList(waits).addCallback(_nothing)
 
 

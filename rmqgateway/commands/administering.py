@@ -10,6 +10,62 @@ from rmqgateway.commands.base import Action, Command, Reply, Resource
 from rmqgateway.commands.clients import Consumer, Route, RouteBroker
 from rmqgateway.message import Filter, MessageQueue, MessageType, Permission
 
+__all__ = [
+    "ChangeKeyValues",
+    "CloneOffset",
+    "ClusterInformation",
+    "Connection",
+    "Connections",
+    "ConsumeDirectly",
+    "ConsumeProgress",
+    "ConsumeQueueEntries",
+    "ConsumeQueueEntry",
+    "ConsumeTimeSpan",
+    "ConsumeTimeSpans",
+    "ConsumerConnections",
+    "CreateGroups",
+    "CreateTopics",
+    "DeleteGroup",
+    "DeleteTopic",
+    "GetBrokerConfiguration",
+    "GetCluster",
+    "GetConsumeProgress",
+    "GetConsumeTimeSpans",
+    "GetConsumerStatus",
+    "GetGroup",
+    "GetKeyValues",
+    "GetRunningInformation",
+    "GetRuntimeInformation",
+    "GetStatistics",
+    "GetTopic",
+    "GetTopicStatistics",
+    "GroupConfig",
+    "GroupConfigs",
+    "ListConsumerConnections",
+    "ListGroups",
+    "ListGroupsOfTopic",
+    "ListProducerConnections",
+    "ListTopics",
+    "ListTopicsOfGroup",
+    "Names",
+    "QueryConsumeQueue",
+    "QueryMessages",
+    "QueueProgress",
+    "QueueStatistics",
+    "RelayedAnswer",
+    "ResetOffset",
+    "ResetOffsets",
+    "Routes",
+    "SetBrokerWritable",
+    "SetConsumeMode",
+    "StoredMessages",
+    "Table",
+    "TopicConfig",
+    "TopicConfigs",
+    "TopicStatistics",
+    "ViewMessage",
+]
+
 _CLUSTER = ((Resource.CLUSTER, None),)
 _TOPIC = ((Resource.TOPIC, "topic"),)
 _GROUP = ((Resource.GROUP, "group"),)
@@ -521,6 +577,3 @@ class QueryConsumeQueue(Command[ConsumeQueueEntries], frozen=True):
 
 class Routes(Reply, frozen=True):
     routes: tuple[Route, ...]
-
-
-__all__ = [name for name, value in list(globals().items()) if getattr(value, "__module__", "") == __name__]

@@ -43,7 +43,20 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _RESERVED = frozenset(
-    ["NOT", "AND", "OR", "BETWEEN", "IN", "TRUE", "FALSE", "NULL", "IS", "CONTAINS", "STARTSWITH", "ENDSWITH"]  # in any case
+    [
+        "NOT",
+        "AND",
+        "OR",
+        "BETWEEN",
+        "IN",
+        "TRUE",
+        "FALSE",
+        "NULL",
+        "IS",
+        "CONTAINS",
+        "STARTSWITH",
+        "ENDSWITH",
+    ]  # in any case
 )
 _INT = range(-(2**31), 2**31)
 _LONG = range(-(2**63), 2**63)
@@ -91,7 +104,9 @@ def compile_selector(expression: str) -> Selector:
     :raise WireError: not fatal: what was expected and what came, with the position counted from 1.
     """
     if len(expression) > MAX_LENGTH:
-        raise WireError(f"filter: expected at most {MAX_LENGTH} characters, got {len(expression)}", fatal=False)
+        raise WireError(
+            f"filter: expected at most {MAX_LENGTH} characters, got {len(expression)}", fatal=False
+        )
     parser = _Parser(_tokens(expression))
     node = parser.boolean(parser.parse_or(0))
     end = parser.next()
@@ -106,7 +121,9 @@ def _tokens(expression: str) -> list[_Token]:
     while position < len(expression):
         found = _TOKEN.match(expression, position)
         if found is None:
-            raise WireError(f"filter: unexpected {expression[position]!r} at character {position + 1}", fatal=False)
+            raise WireError(
+                f"filter: unexpected {expression[position]!r} at character {position + 1}", fatal=False
+            )
         kind = str(found.lastgroup)
         text = found.group()
         if kind != "space":
@@ -157,7 +174,9 @@ class _Parser:
         if node.shape == "property":
             evaluate = node.evaluate
             return _Node(lambda p: None if evaluate(p) is None else False, "boolean", node.position)
-        raise WireError(f"filter: expected a condition, got a {node.shape} at character {node.position}", fatal=False)
+        raise WireError(
+            f"filter: expected a condition, got a {node.shape} at character {node.position}", fatal=False
+        )
 
     def parse_or(self, depth: int) -> _Node:
         left = self.parse_and(depth)
@@ -179,18 +198,18 @@ class _Parser:
             elif self.take("<>"):
                 left = _not(_equal(left, self._equal_operand(self.parse_comparison(depth), left)))
             elif self.take("IS", "NOT", "NULL"):
-                evaluate = left.evaluate
-                left = _Node(lambda p, e=evaluate: e(p) is not None, "boolean", left.position)
+                left = _not(_is_null(left))
             elif self.take("IS", "NULL"):
-                evaluate = left.evaluate
-                left = _Node(lambda p, e=evaluate: e(p) is None, "boolean", left.position)
+                left = _is_null(left)
             else:
                 return left
 
     def _equal_operand(self, right: _Node, left: _Node) -> _Node:
         for node in (left, right):
             if node.shape == "null":
-                raise WireError(f"filter: compare with IS NULL, not = NULL, at character {node.position}", fatal=False)
+                raise WireError(
+                    f"filter: compare with IS NULL, not = NULL, at character {node.position}", fatal=False
+                )
         return right
 
     def parse_comparison(self, depth: int) -> _Node:
@@ -234,7 +253,8 @@ class _Parser:
             and low.value > high.value
         ):
             raise WireError(
-                f"filter: BETWEEN {low.value} AND {high.value} is empty, at character {low.position}", fatal=False
+                f"filter: BETWEEN {low.value} AND {high.value} is empty, at character {low.position}",
+                fatal=False,
             )
         self._ordered(left)
         return _and(_ordered(">=", left, low), _ordered("<=", left, high))
@@ -242,7 +262,8 @@ class _Parser:
     def _in(self, left: _Node, negated: bool) -> _Node:
         if left.shape != "property":
             raise WireError(
-                f"filter: expected a property before IN, got a {left.shape} at character {left.position}", fatal=False
+                f"filter: expected a property before IN, got a {left.shape} at character {left.position}",
+                fatal=False,
             )
         if not self.take("("):
             raise _error(self.peek(), "( after IN")
@@ -274,7 +295,10 @@ class _Parser:
 
     def parse_unary(self, depth: int) -> _Node:
         if depth > MAX_DEPTH:
-            raise WireError(f"filter: expected at most {MAX_DEPTH} levels, at character {self.peek().position}", fatal=False)
+            raise WireError(
+                f"filter: expected at most {MAX_DEPTH} levels, at character {self.peek().position}",
+                fatal=False,
+            )
         token = self.next()
         if token.kind == "operator":
             if token.text == "(":
@@ -323,7 +347,14 @@ def _negate(node: _Node, position: int) -> _Node:
     # RocketMQ negates numbers only; a property is text, so its negation is unknown.
     if node.shape == "property":
         return _Node(lambda _: None, "property", position)
-    raise WireError(f"filter: expected a number after -, got a {node.shape} at character {node.position}", fatal=False)
+    raise WireError(
+        f"filter: expected a number after -, got a {node.shape} at character {node.position}", fatal=False
+    )
+
+
+def _is_null(node: _Node) -> _Node:
+    evaluate = node.evaluate
+    return _Node(lambda properties: evaluate(properties) is None, "boolean", node.position)
 
 
 def _not(node: _Node) -> _Node:

@@ -40,8 +40,9 @@ class Picked:
 class Picker:
     """What one receive wants, over all queues that it looks into.
 
-    :ivar exhausted: judges a message that would be delivered again, (message, deliveries so far): True when its attempts
-        are used up and it has been dealt with, so that it is settled instead.
+    :ivar exhausted: judges a message that would be delivered again, (message, deliveries so far): False to deliver it,
+        True when its attempts are used up and it has been dealt with, so that it is settled instead, None when that is
+        not possible now, so that it stays due.
     """
 
     __slots__ = ("bytes_left", "exhausted", "matches", "now", "scan_left", "wanted")
@@ -53,7 +54,7 @@ class Picker:
         max_bytes: int,
         max_scan: int,
         matches: Filter | None,
-        exhausted: Callable[[bytes, int], bool],
+        exhausted: Callable[[bytes, int], bool | None],
     ) -> None:
         self.now = now
         self.wanted = wanted
@@ -72,7 +73,9 @@ class Picker:
         return True
 
 
-def take(queue: Queue, popped: PopQueue, picker: Picker, is_first: bool) -> tuple[list[Picked], Taken, list[int]]:
+def take(
+    queue: Queue, popped: PopQueue, picker: Picker, is_first: bool
+) -> tuple[list[Picked], Taken, list[int]]:
     """Take messages from one queue, in any order.
 
     :return: what is delivered, how to record it, and offsets that are settled on the way (gone, or attempts used up).
@@ -83,19 +86,25 @@ def take(queue: Queue, popped: PopQueue, picker: Picker, is_first: bool) -> tupl
     taken = Taken(queue.queue_id, popped.next_offset)
     stored = queue.stored
     due = popped.take_due(picker.now, picker.wanted)
+    later: list[int] = []
     for index, offset in enumerate(due):
         if not picker.wanted:
             popped.put_back(due[index:])
             break
         found = stored.read(offset, 1, _READ_BYTES)
         attempts = popped.entries[offset][1]
-        if not found or stored_message.queue_offset(found[0]) != offset or picker.exhausted(found[0], attempts):
+        if not found or stored_message.queue_offset(found[0]) != offset:
             gone.append(offset)
+            continue
+        exhausted = picker.exhausted(found[0], attempts)
+        if exhausted is not False:
+            (later if exhausted is None else gone).append(offset)
             continue
         if not picker.fits(len(found[0]), is_first and not picked):
             popped.put_back(due[index:])
             break
         picked.append(Picked(offset, found[0], attempts + 1))
+    popped.put_back(later)
     next_offset = max(popped.next_offset, stored.min_offset)
     matches = picker.matches
     while picker.wanted and picker.scan_left > 0 and next_offset < stored.max_offset:
@@ -119,7 +128,9 @@ def take(queue: Queue, popped: PopQueue, picker: Picker, is_first: bool) -> tupl
 
 
 def _message_group(message: bytes) -> str:
-    return (find_property(stored_message.properties(message), _SHARDING_KEY) or b"").decode("utf-8", "replace")
+    return (find_property(stored_message.properties(message), _SHARDING_KEY) or b"").decode(
+        "utf-8", "replace"
+    )
 
 
 def take_in_order(
@@ -148,7 +159,11 @@ def take_in_order(
         if picker.matches is not None and not attempts and not picker.matches(found[0]):
             gone.append(offset)
             continue
-        if picker.exhausted(found[0], attempts):
+        exhausted = picker.exhausted(found[0], attempts)
+        if exhausted is None:
+            blocked.add(message_group)
+            continue
+        if exhausted:
             gone.append(offset)
             continue
         if not picker.fits(len(found[0]), is_first and not picked):

@@ -43,7 +43,12 @@ class PopQueue:
     # Changes, live and in replay.
 
     def delivered(
-        self, offsets: Sequence[int], attempts: Sequence[int], pop_time: int, visible_at: int, next_offset: int
+        self,
+        offsets: Sequence[int],
+        attempts: Sequence[int],
+        pop_time: int,
+        visible_at: int,
+        next_offset: int,
     ) -> None:
         """These messages were delivered, for the n-th time each, and everything before `next_offset` was looked at."""
         shared: dict[int, Entry] = {}
@@ -157,7 +162,9 @@ class PopQueue:
         in_flight = {
             self.message_groups.get(offset, "") for offset, entry in self.entries.items() if entry[0] > now
         }
-        free = [offset for offset in sorted(self.entries) if self.message_groups.get(offset, "") not in in_flight]
+        free = [
+            offset for offset in sorted(self.entries) if self.message_groups.get(offset, "") not in in_flight
+        ]
         return free, in_flight
 
     def next_visible_at(self, now: int) -> int | None:

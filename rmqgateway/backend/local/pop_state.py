@@ -6,7 +6,7 @@ A payload is the byte 1 (the format's version) and a msgpack array that begins w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -179,7 +179,7 @@ class PopState:
         queue.grouped(message_groups)
 
 
-_APPLY = {
+_APPLY: dict[int, Callable[..., None]] = {
     _DELIVERED: PopState._delivered,
     _SETTLED: PopState._settled,
     _CHANGED: PopState._changed,

@@ -19,13 +19,14 @@ from twisted.python.failure import Failure
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
-from rmqgateway.backend.local.filters import Filters
+from rmqgateway.backend.local.filters import compile_filter
 from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.offsets import Offsets
-from rmqgateway.backend.local.pop_place import Picker, take, take_in_order
+from rmqgateway.backend.local.pop_moves import PopMoves
+from rmqgateway.backend.local.pop_place import Picked, Picker, take, take_in_order
 from rmqgateway.backend.local.pop_queue import PopQueue
 from rmqgateway.backend.local.pop_state import PopState, Taken
-from rmqgateway.backend.local.queues import Topic
+from rmqgateway.backend.local.queues import Topic, Waiter
 from rmqgateway.backend.local.receipt_handles import (
     NORMAL_TOPIC,
     RETRY_TOPIC_V2,
@@ -33,7 +34,6 @@ from rmqgateway.backend.local.receipt_handles import (
     format_handle,
     parse_handle,
 )
-from rmqgateway.backend.local.sendback import SendBacks
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.waits import Wait, Waits
 from rmqgateway.commands import (
@@ -42,6 +42,7 @@ from rmqgateway.commands import (
     AckResults,
     ChangedInvisibleDuration,
     ChangeInvisibleDuration,
+    ConsumeMode,
     ForwardToDeadLetterQueue,
     GroupConfig,
     InitMode,
@@ -68,14 +69,14 @@ class _Place:
     :ivar waiting: the receives that wait, oldest first. :ivar turn: the queue that the next receive begins with.
     """
 
-    __slots__ = ("group", "owner", "popped", "retry", "timer", "timer_at", "topic", "turn", "waiting")
+    __slots__ = ("group", "owner", "popped", "timer", "timer_at", "topic", "turn", "waiting")
 
     def __init__(self, owner: Popping, group: str, topic: Topic) -> None:
         self.owner = owner
         self.group = group
         self.topic = topic
         self.popped: dict[int, PopQueue] = owner.state.place(group, topic.number)
-        self.waiting: dict[Wait, None] = {}
+        self.waiting: dict[Waiter, None] = {}
         self.turn = 0
         self.timer: IDelayedCall | None = None
         self.timer_at = 0
@@ -83,7 +84,9 @@ class _Place:
     def queue(self, queue_id: int, init_mode: InitMode) -> PopQueue:
         found = self.popped.get(queue_id)
         if found is None:
-            found = self.popped[queue_id] = PopQueue(self.owner.first_offset(self.group, self.topic, queue_id, init_mode))
+            found = self.popped[queue_id] = PopQueue(
+                self.owner.first_offset(self.group, self.topic, queue_id, init_mode)
+            )
         return found
 
     def has_work(self, now: int) -> bool:
@@ -105,6 +108,11 @@ class _Place:
                 break
             wait.wake()
         self.plan()
+
+    def end(self, reason: str) -> None:
+        """The topic was deleted."""
+        for wait in list(self.waiting):
+            wait.end(reason)
 
     def plan(self) -> None:
         """Wake up when the next message in flight becomes visible, if anybody waits for it."""
@@ -135,10 +143,26 @@ class _Place:
 class _Receive:
     """One ReceiveMessages under way: taken, waiting, or waiting for its record to be durable."""
 
-    __slots__ = ("_taken", "_wait", "command", "context", "deferred", "fifo", "max_attempts", "owner", "place")
+    __slots__ = (
+        "_taken",
+        "_wait",
+        "command",
+        "context",
+        "deferred",
+        "fifo",
+        "max_attempts",
+        "owner",
+        "place",
+    )
 
     def __init__(
-        self, owner: Popping, context: Context, command: ReceiveMessages, place: _Place, group: GroupConfig, fifo: bool
+        self,
+        owner: Popping,
+        context: Context,
+        command: ReceiveMessages,
+        place: _Place,
+        group: GroupConfig,
+        fifo: bool,
     ) -> None:
         self.owner = owner
         self.context = context
@@ -191,10 +215,15 @@ class _Receive:
             self.deferred.callback(
                 ReceivedMessages(pop_time=self.owner.core.now_ms(), invisible_ms=self.command.invisible_ms)
             )
+        elif reason == "topic":
+            error = GatewayError(Code.TOPIC_NOT_FOUND, f"topic {self.command.topic} was deleted")
+            self.deferred.errback(Failure(error))
         elif reason == "gone":
             self.deferred.errback(Failure(CancelledError()))
         else:
-            self.deferred.errback(Failure(GatewayError(Code.SHUTTING_DOWN, "the broker is stopping", retry_after=1.0)))
+            self.deferred.errback(
+                Failure(GatewayError(Code.SHUTTING_DOWN, "the broker is stopping", retry_after=1.0))
+            )
 
     def _durable(self, reply: ReceivedMessages, error: BaseException | None) -> None:
         if self.deferred.called:
@@ -227,8 +256,7 @@ class Popping(Component):
         groups: Groups,
         clients: Clients,
         offsets: Offsets,
-        filters: Filters,
-        sendbacks: SendBacks,
+        moves: PopMoves,
         waits: Waits,
     ) -> None:
         super().__init__(core)
@@ -236,14 +264,14 @@ class Popping(Component):
         self.groups = groups
         self.clients = clients
         self.offsets = offsets
-        self.filters = filters
-        self.sendbacks = sendbacks
+        self.moves = moves
         self.waits = waits
         self.state = PopState(core.store)
         self._places: dict[tuple[str, int], _Place] = {}
         #: What a receive in order with an attempt id took, so that the client's retry of it gets the same.
         self._attempts: dict[tuple[str, str, str], tuple[Topic, list[Taken], int]] = {}
         topics.on_delete.append(self._topic_deleted)
+        clients.on_mode.append(self._mode_begins)
 
     def handlers(self) -> Handlers:
         return {
@@ -253,6 +281,15 @@ class Popping(Component):
             ForwardToDeadLetterQueue: self.forward,
             PeekMessages: self.peek,
         }
+
+    def start(self) -> None:
+        # The offsets of others are recorded a little later than ours.
+        for (group, number), place in self.state.places.items():
+            topic = self.topics.by_number.get(number)
+            if topic is not None:
+                for queue_id, popped in place.items():
+                    if self.offsets.get(group, topic.name, queue_id) < popped.next_offset:
+                        self.offsets.record(group, topic.name, queue_id, popped.next_offset)
 
     def stop(self) -> None:
         for place in self._places.values():
@@ -276,7 +313,7 @@ class Popping(Component):
     def first_offset(self, group: str, topic: Topic, queue_id: int, init_mode: InitMode) -> int:
         """Where a group begins that has not received from this queue."""
         known = self.offsets.get(group, topic.name, queue_id)
-        if known is not None:
+        if known >= 0:
             return known
         stored = topic.queue(queue_id).stored
         # As RocketMQ: a queue so young that it still has its first message is consumed from there in either mode.
@@ -291,14 +328,16 @@ class Popping(Component):
                 f"invisible duration: expected 1 to {MAX_INVISIBLE_MS} ms, got {command.invisible_ms}",
             )
         if command.max_messages <= 0:
-            raise GatewayError(Code.BAD_REQUEST, f"expected at least 1 message to receive, got {command.max_messages}")
+            raise GatewayError(
+                Code.BAD_REQUEST, f"expected at least 1 message to receive, got {command.max_messages}"
+            )
         topic, group = self._readable(command.group, command.topic)
         if command.queue_id >= topic.read_queues:
             raise GatewayError(
                 Code.BAD_OFFSET, f"queue id: expected less than {topic.read_queues}, got {command.queue_id}"
             )
-        self.filters.compiled(command.filter)
-        self.clients.claim_pop(command.group, context.session)
+        compile_filter(command.filter)
+        self.clients.use(command.group, command.topic, context.session, ConsumeMode.POP)
         fifo = group.consume_message_orderly if command.fifo is None else command.fifo
         if fifo and command.attempt_id:
             self._undo_attempt(command)
@@ -311,7 +350,9 @@ class Popping(Component):
             raise GatewayError(Code.TOPIC_NOT_READABLE, f"topic {topic_name} is not readable")
         group = self.groups.find(group_name)
         if not group.consume_enable:
-            raise GatewayError(Code.GROUP_DISABLED, f"consumer group {group_name} may not consume (consumeEnable is false)")
+            raise GatewayError(
+                Code.GROUP_DISABLED, f"consumer group {group_name} may not consume (consumeEnable is false)"
+            )
         return topic, group
 
     def collect(self, receive: _Receive) -> tuple[ReceivedMessages, list[tuple[Topic, Taken]]] | None:
@@ -321,34 +362,38 @@ class Popping(Component):
         now = self.core.now_ms()
         group = command.group
 
-        def exhausted(message: bytes, attempts: int) -> bool:
+        def exhausted(message: bytes, attempts: int) -> bool | None:
             deliveries = attempts + stored_message.reconsume_times(message)
             if not attempts or deliveries < max(receive.max_attempts, 1):
                 return False
-            self.sendbacks.to_dead_letter_queue(group, message, deliveries)
-            return True
+            return self.moves.to_dead_letters(group, message, deliveries, place.wake) or None
 
         settings = self.core.settings
+        wanted = compile_filter(command.filter)
         picker = Picker(
             now,
             min(command.max_messages, _MAX_MESSAGES),
             command.max_bytes if command.max_bytes > 0 else settings.pull_max_bytes,
             settings.pull_max_scan,
-            self.filters.compiled(command.filter),
+            None if wanted is None else wanted.matches,
             exhausted,
         )
         messages: list[ReceivedMessage] = []
         recorded: list[tuple[Topic, Taken]] = []
         pop_time = now
-        self._bring_pull_retries(group, command.topic)
+        self._bring_pull_retries(group, place)
         retry = self.topics.get(names.pop_retry_topic(group, command.topic))
         if retry is not None and command.queue_id < 0:
-            pop_time = self._from(self.place(group, retry), RETRY_TOPIC_V2, receive, picker, pop_time, messages, recorded)
+            pop_time = self._from(
+                self.place(group, retry), RETRY_TOPIC_V2, receive, picker, pop_time, messages, recorded
+            )
         pop_time = self._from(place, NORMAL_TOPIC, receive, picker, pop_time, messages, recorded)
         if not messages:
             return None
         if receive.fifo and command.attempt_id:
-            self._remember_attempt(command, place.topic, [one for topic, one in recorded if topic is place.topic], pop_time)
+            self._remember_attempt(
+                command, place.topic, [one for topic, one in recorded if topic is place.topic], pop_time
+            )
         rest = 0
         for queue_id, popped in place.popped.items():
             rest += max(0, place.topic.queue(queue_id).stored.max_offset - popped.next_offset)
@@ -374,7 +419,7 @@ class Popping(Component):
             place.turn = turn = (place.turn + 1) % topic.read_queues
             queue_ids = [*range(turn, topic.read_queues), *range(turn)]
         pick = take_in_order if receive.fifo else take
-        found = []
+        found: list[tuple[list[Picked], Taken]] = []
         for queue_id in queue_ids:
             if picker.wanted <= 0 or picker.scan_left <= 0:
                 break
@@ -393,7 +438,7 @@ class Popping(Component):
         self.state.delivered(command.group, topic.number, pop_time, visible_at, rows)
         broker_name = self.core.settings.broker_name
         for picked, taken in found:
-            self.offsets.advance(command.group, topic.name, taken.queue_id, taken.next_offset)
+            self.offsets.record(command.group, topic.name, taken.queue_id, taken.next_offset)
             recorded.append((topic, taken))
             if not picked:
                 continue
@@ -432,7 +477,9 @@ class Popping(Component):
             if still:
                 self.state.returned(command.group, topic.number, taken.queue_id, still)
 
-    def _remember_attempt(self, command: ReceiveMessages, topic: Topic, rows: list[Taken], pop_time: int) -> None:
+    def _remember_attempt(
+        self, command: ReceiveMessages, topic: Topic, rows: list[Taken], pop_time: int
+    ) -> None:
         if len(self._attempts) >= 10_000:
             del self._attempts[next(iter(self._attempts))]
         self._attempts[command.group, command.topic, command.attempt_id] = (topic, rows, pop_time)
@@ -456,18 +503,21 @@ class Popping(Component):
         popped = self.state.places.get((group, topic.number), {}).get(handle.queue_id)
         if popped is None or handle.offset >= popped.next_offset:
             raise GatewayError(
-                Code.BAD_RECEIPT_HANDLE, f"group {group} has not received offset {handle.offset} of this queue of {name}"
+                Code.BAD_RECEIPT_HANDLE,
+                f"group {group} has not received offset {handle.offset} of this queue of {name}",
             )
         entry = popped.entries.get(handle.offset)
         if entry is None:
             return None
         if not popped.is_valid(handle.offset, handle.pop_time):
             raise GatewayError(
-                Code.RECEIPT_HANDLE_EXPIRED, "the receipt handle is not valid any more: the message has a newer one"
+                Code.RECEIPT_HANDLE_EXPIRED,
+                "the receipt handle is not valid any more: the message has a newer one",
             )
         if strict and entry[0] <= self.core.now_ms():
             raise GatewayError(
-                Code.RECEIPT_HANDLE_EXPIRED, "the receipt handle has expired: the message is visible to others again"
+                Code.RECEIPT_HANDLE_EXPIRED,
+                "the receipt handle has expired: the message is visible to others again",
             )
         return topic, popped
 
@@ -534,11 +584,15 @@ class Popping(Component):
         if found is None:
             return None
         topic, popped = found
-        messages = topic.queue(handle.queue_id).stored.read(handle.offset, 1, 1)
-        if messages:
-            message = messages[0] if topic.name == command.topic else _with_topic(messages[0], command.topic)
+        created: Deferred[None] = Deferred()
+        for message in topic.queue(handle.queue_id).stored.read(handle.offset, 1, 1):
+            if topic.name != command.topic:
+                message = _with_topic(message, command.topic)
             attempts = popped.entries[handle.offset][1] + stored_message.reconsume_times(message)
-            self.sendbacks.to_dead_letter_queue(command.group, message, attempts - 1)
+            if not self.moves.to_dead_letters(
+                command.group, message, attempts, lambda: created.callback(None)
+            ):
+                return created.addCallback(lambda _: self.forward(context, command))
         self.state.settled(command.group, topic.number, handle.queue_id, [handle.offset])
         return self._then_wake(command.group, ((topic.number, handle.queue_id),), None)
 
@@ -550,8 +604,14 @@ class Popping(Component):
         popped_queues = self.state.places.get((command.group, topic.number), {})
         for queue_id in queue_ids:
             popped = popped_queues.get(queue_id)
-            start = popped.next_offset if popped else self.first_offset(command.group, topic, queue_id, InitMode.MIN)
-            for message in topic.queue(queue_id).stored.read(start, wanted - len(found), self.core.settings.pull_max_bytes):
+            start = (
+                popped.next_offset
+                if popped
+                else self.first_offset(command.group, topic, queue_id, InitMode.MIN)
+            )
+            for message in topic.queue(queue_id).stored.read(
+                start, wanted - len(found), self.core.settings.pull_max_bytes
+            ):
                 found.append(ReceivedMessage(message, "", 1))
             if len(found) >= wanted:
                 break
@@ -559,35 +619,55 @@ class Popping(Component):
 
     # Between pull and pop.
 
-    def _bring_pull_retries(self, group: str, topic_name: str) -> None:
+    def _bring_pull_retries(self, group: str, place: _Place) -> None:
         """What pull consumers of the group gave back waits in ``%RETRY%group``: bring it to where receives look."""
         retry = self.topics.get(names.retry_topic(group))
         if retry is None:
             return
         for queue in retry.readable_queues():
             stored = queue.stored
-            start = self.offsets.get(group, retry.name, queue.queue_id)
-            start = stored.min_offset if start is None else max(start, stored.min_offset)
+            first = start = max(self.offsets.get(group, retry.name, queue.queue_id), stored.min_offset)
             if start >= stored.max_offset:
                 continue
             for message in stored.read(start, 32, self.core.settings.pull_max_bytes):
-                self.sendbacks.to_pop_retry_topic(group, message)
+                if not self.moves.to_pop_retries(group, message, place.wake):
+                    break
                 start = stored_message.queue_offset(message) + 1
-            self.offsets.advance(group, retry.name, queue.queue_id, start)
+            if start != first:
+                self.offsets.record(group, retry.name, queue.queue_id, start)
 
-    def hand_over_to_pull(self, group: str) -> None:
-        """The group is consumed by pull from now on: what is in flight goes to its retry topic, nothing is lost."""
-        for key in [key for key in self.state.places if key[0] == group]:
-            topic = self.topics.by_number.get(key[1])
-            place = self.state.places[key]
-            if topic is not None:
-                for queue_id, popped in place.items():
-                    for offset in sorted(popped.entries):
-                        for message in topic.queue(queue_id).stored.read(offset, 1, 1):
-                            self.sendbacks.to_retry_topic(group, message, popped.entries[offset][1])
-                    self.offsets.advance(group, topic.name, queue_id, popped.next_offset)
-            self.state.dropped(*key)
-            self._places.pop(key, None)
+    def _mode_begins(self, group: str, topic_name: str, mode: ConsumeMode) -> None:
+        topic = self.topics.get(topic_name)
+        if mode is ConsumeMode.PULL and topic is not None:
+            self._hand_over_to_pull(group, topic)
+
+    def _hand_over_to_pull(self, group: str, topic: Topic) -> None:
+        """The group pulls this topic from now on: what is in flight goes to its retry topic, nothing is lost."""
+        for name in (topic.name, names.pop_retry_topic(group, topic.name)):
+            origin = self.topics.get(name)
+            popped_queues = None if origin is None else self.state.places.get((group, origin.number))
+            if origin is None or popped_queues is None:
+                continue
+            for queue_id, popped in popped_queues.items():
+                stored = origin.queue(queue_id).stored
+                waiting = sorted(popped.entries)
+                if origin is not topic:
+                    # Nobody pulls the pop retry topic: what nobody has received there goes along.
+                    waiting += range(max(popped.next_offset, stored.min_offset), stored.max_offset)
+                for offset in waiting:
+                    for message in stored.read(offset, 1, 1):
+                        times = popped.entries.get(offset, (0, 0, 0))[1] + stored_message.reconsume_times(
+                            message
+                        )
+                        if not self.moves.to_pull_retries(
+                            group, message, times, lambda: self._hand_over_to_pull(group, topic)
+                        ):
+                            return
+                    self.state.settled(group, origin.number, queue_id, [offset])
+                end = popped.next_offset if origin is topic else stored.max_offset
+                self.offsets.record(group, origin.name, queue_id, end)
+            self.state.dropped(group, origin.number)
+            self._places.pop((group, origin.number), None)
 
     def reset(self, group: str, topic: Topic, queue_id: int, offset: int) -> None:
         """An administrator moved the group's offset: what was in flight before is forgotten."""

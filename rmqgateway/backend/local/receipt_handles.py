@@ -36,7 +36,13 @@ class ReceiptHandle(msgspec.Struct, frozen=True):
 
 
 def format_handle(
-    start_offset: int, pop_time: int, invisible_ms: int, topic_kind: str, broker_name: str, queue_id: int, offset: int
+    start_offset: int,
+    pop_time: int,
+    invisible_ms: int,
+    topic_kind: str,
+    broker_name: str,
+    queue_id: int,
+    offset: int,
 ) -> str:
     """Make a handle; the revive queue, which this broker does not have, is 0."""
     return f"{start_offset} {pop_time} {invisible_ms} 0 {topic_kind} {broker_name} {queue_id} {offset}"
@@ -53,10 +59,13 @@ def parse_handle(handle: str) -> ReceiptHandle:
     numbers = (start_offset, pop_time, invisible_ms, revive_queue, queue_id, offset)
     if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
         raise GatewayError(
-            Code.BAD_RECEIPT_HANDLE, f"expected numbers in all parts but the 5th and 6th, got {handle[:100]!r}"
+            Code.BAD_RECEIPT_HANDLE,
+            f"expected numbers in all parts but the 5th and 6th, got {handle[:100]!r}",
         )
     if topic_kind not in (NORMAL_TOPIC, RETRY_TOPIC, RETRY_TOPIC_V2):
-        raise GatewayError(Code.BAD_RECEIPT_HANDLE, f"expected 0, 1 or 2 as the 5th part, got {topic_kind[:20]!r}")
+        raise GatewayError(
+            Code.BAD_RECEIPT_HANDLE, f"expected 0, 1 or 2 as the 5th part, got {topic_kind[:20]!r}"
+        )
     return ReceiptHandle(
         int(start_offset),
         int(pop_time),

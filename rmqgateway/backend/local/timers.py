@@ -16,6 +16,7 @@ import msgspec
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from rmqgateway.backend.local import names
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.local.timer_wheel import TimerWheel
@@ -30,7 +31,7 @@ from rmqgateway.wire.message_properties import decode_properties
 __all__ = ["TIMER_TOPIC", "Timers"]
 
 _log = Logger()
-TIMER_TOPIC = "rmq_sys_wheel_timer"
+TIMER_TOPIC = names.WHEEL_TIMER_TOPIC
 _REAL_TOPIC, _REAL_QUEUE, _OUT = "REAL_TOPIC", "REAL_QID", "TIMER_OUT_MS"
 _ASKED = ("TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS")
 _VERSION = b"\x01"
@@ -85,10 +86,13 @@ class Timers(Component):
         topic, broker_name, when, unique_key = _parse_recall(command.recall_handle)
         if topic != command.topic:
             raise GatewayError(
-                Code.BAD_RECEIPT_HANDLE, f"the recall handle is of topic {topic[:200]!r}, not of {command.topic[:200]!r}"
+                Code.BAD_RECEIPT_HANDLE,
+                f"the recall handle is of topic {topic[:200]!r}, not of {command.topic[:200]!r}",
             )
         if broker_name != self.core.settings.broker_name:
-            raise GatewayError(Code.BAD_RECEIPT_HANDLE, f"the recall handle is of broker {broker_name[:200]!r}")
+            raise GatewayError(
+                Code.BAD_RECEIPT_HANDLE, f"the recall handle is of broker {broker_name[:200]!r}"
+            )
         waiting = self._topics.find(TIMER_TOPIC).queue(0).stored
         for offset in self.wheel.at(when):
             for message in waiting.read(offset, 1, 1):
@@ -97,7 +101,9 @@ class Timers(Component):
                     self.wheel.recall(when, offset)
                     self._append([_RECALLED, when, offset])
                     return self.core.durable(RecalledMessage(unique_key))
-        raise GatewayError(Code.MESSAGE_NOT_FOUND, "no delayed message waits under this recall handle; it may be delivered")
+        raise GatewayError(
+            Code.MESSAGE_NOT_FOUND, "no delayed message waits under this recall handle; it may be delivered"
+        )
 
     def _append(self, change: list[Any]) -> None:
         self.core.store.append_state(int(StateKind.TIMERS), _VERSION + _encode(change))
@@ -153,7 +159,9 @@ class Timers(Component):
             draft.queue_id = int(queue_id) % max(topic.write_queues, topic.read_queues, 1)
             self._writer.put(draft)
             return
-        _log.error("the delayed message at offset {offset} of {topic} is gone", offset=offset, topic=TIMER_TOPIC)
+        _log.error(
+            "the delayed message at offset {offset} of {topic} is gone", offset=offset, topic=TIMER_TOPIC
+        )
 
     # The log (see `State`).
 
@@ -191,7 +199,11 @@ def _parse_recall(handle: str) -> tuple[str, str, int, str]:
     try:
         words = base64.urlsafe_b64decode(handle.encode("ascii")).decode().split(" ")
     except (ValueError, binascii.Error):
-        raise GatewayError(Code.BAD_RECEIPT_HANDLE, f"expected a recall handle, got {handle[:100]!r}") from None
+        raise GatewayError(
+            Code.BAD_RECEIPT_HANDLE, f"expected a recall handle, got {handle[:100]!r}"
+        ) from None
     if len(words) != 5 or words[0] != "v1" or not words[3].isdigit() or len(words[3]) > 18:
-        raise GatewayError(Code.BAD_RECEIPT_HANDLE, f"expected a recall handle of version v1, got {handle[:100]!r}")
+        raise GatewayError(
+            Code.BAD_RECEIPT_HANDLE, f"expected a recall handle of version v1, got {handle[:100]!r}"
+        )
     return words[1], words[2], int(words[3]), words[4]

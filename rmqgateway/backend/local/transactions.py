@@ -1,0 +1,326 @@
+"""Half messages: prepared, then committed, rolled back, or asked about.
+
+A half message is stored in ``RMQ_SYS_TRANS_HALF_TOPIC`` with its real topic and queue as properties; that it is undecided
+is state in the log. Committing appends the real message in the same group as the mark that ends the half message, so a
+transaction is never half visible. Source of the meaning: ``TransactionalMessageServiceImpl`` and
+``EndTransactionProcessor`` of 5.5.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import msgspec
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from rmqgateway.backend.local import names
+from rmqgateway.backend.local.clients import Clients
+from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.backend.local.state import StateKind, register_state
+from rmqgateway.backend.local.topics import Topics
+from rmqgateway.backend.local.writing import Draft, Writer
+from rmqgateway.commands import EndTransaction, SendResult, TransactionResolution
+from rmqgateway.context import Context
+from rmqgateway.errors import Code, GatewayError, StoreError
+from rmqgateway.events import CheckTransaction
+from rmqgateway.wire import stored_message
+from rmqgateway.wire.message_properties import decode_properties
+
+__all__ = ["DISCARDED_TOPIC", "HALF_TOPIC", "Transactions"]
+
+_log = Logger()
+HALF_TOPIC = names.HALF_TOPIC
+#: Where a half message goes whose producer never answered.
+DISCARDED_TOPIC = names.TRANS_CHECK_MAX_TIME_TOPIC
+_REAL_TOPIC, _REAL_QUEUE = "REAL_TOPIC", "REAL_QID"
+_VERSION = b"\x01"
+_PREPARED, _CHECKED, _ENDED = range(3)
+_BATCH = 128
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class _Half:
+    """An undecided half message. :ivar checks: how often its producers were asked. :ivar check_at: when next (ms)."""
+
+    __slots__ = ("check_at", "checks", "transaction_id")
+
+    def __init__(self, transaction_id: str, check_at: int, checks: int = 0) -> None:
+        self.transaction_id = transaction_id
+        self.check_at = check_at
+        self.checks = checks
+
+
+class Transactions(Component):
+    """Keeps half messages (`producing.Preparing`) and ends them."""
+
+    def __init__(self, core: Core, topics: Topics, clients: Clients, writer: Writer) -> None:
+        super().__init__(core)
+        self._topics = topics
+        self._clients = clients
+        self._writer = writer
+        self._halves: dict[int, _Half] = {}
+        self._by_id: dict[str, int] = {}
+        self._checks: list[tuple[int, int]] = []  # heap of (when, offset); outdated ones are passed over
+        self._call: IDelayedCall | None = None
+        self._call_at = 0
+        self._turn = 0
+        self._started = False
+        register_state(core.store, StateKind.TRANSACTIONS, self)
+
+    @property
+    def undecided(self) -> int:
+        """How many half messages are neither committed nor rolled back."""
+        return len(self._halves)
+
+    def handlers(self) -> Handlers:
+        return {EndTransaction: self.end_transaction}
+
+    def start(self) -> None:
+        self._started = True
+        self._plan()
+
+    def stop(self) -> None:
+        self._started = False
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    # Preparing.
+
+    def prepare(self, draft: Draft, producer_group: str, context: Context) -> SendResult:
+        """See `producing.Preparing`."""
+        real_topic, real_queue = draft.topic, draft.queue_id
+        if producer_group:
+            draft.set("PGROUP", producer_group)
+        draft.set(_REAL_TOPIC, real_topic.name)
+        draft.set(_REAL_QUEUE, str(real_queue))
+        delay = self._first_check_ms(draft.named.get("CHECK_IMMUNITY_TIME_IN_SECONDS"))
+        draft.topic, draft.queue_id = self._topics.find(HALF_TOPIC), 0
+        draft.sys_flag &= ~12  # stored as an ordinary message of the half topic, as RocketMQ does
+        put = self._writer.put(draft)
+        self._prepared(put.queue_offset, put.unique_key, self.core.now_ms() + delay)
+        self._append([_PREPARED, put.queue_offset, put.unique_key, self._halves[put.queue_offset].check_at])
+        self._plan()
+        return SendResult(real_queue, put.queue_offset, put.physical_offset, put.unique_key)
+
+    def _first_check_ms(self, immunity: str | None) -> int:
+        if immunity is not None and immunity.isdigit() and len(immunity) < 8:
+            return int(immunity) * 1000
+        return int(self.core.settings.transaction_check_s * 1000)
+
+    # Ending.
+
+    def end_transaction(self, context: Context, command: EndTransaction) -> Any:
+        if command.resolution == TransactionResolution.UNKNOWN:
+            return None
+        if command.resolution not in (TransactionResolution.COMMIT, TransactionResolution.ROLLBACK):
+            raise GatewayError(
+                Code.BAD_REQUEST,
+                f"transaction resolution: expected 0 (unknown), 8 (commit) or 12 (roll back), got {command.resolution}",
+            )
+        offset = (
+            command.queue_offset if command.queue_offset >= 0 else self._by_id.get(command.transaction_id, -1)
+        )
+        if offset not in self._halves:
+            raise GatewayError(
+                Code.TRANSACTION_NOT_FOUND,
+                f"no half message waits for the end of transaction {command.transaction_id[:100]!r}; it may have ended already",
+            )
+        message = self._read(offset)
+        if message is None:
+            self._end(offset)
+            raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message is gone (retention)")
+        self._check_caller(command, message)
+        if command.resolution == TransactionResolution.COMMIT:
+            self._deliver(message)
+        self._end(offset)
+        return self.core.durable(None)
+
+    def _check_caller(self, command: EndTransaction, message: bytes) -> None:
+        named = decode_properties(stored_message.properties(message))
+        group = named.get("PGROUP", "")
+        if command.producer_group and group and command.producer_group != group:
+            raise GatewayError(
+                Code.FORBIDDEN,
+                f"the half message is of producer group {group!r}, not of {command.producer_group[:200]!r}",
+            )
+        if 0 <= command.physical_offset != stored_message.physical_offset(message):
+            raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message at this offset is another one")
+        topic = named.get(_REAL_TOPIC, "")
+        if command.topic and command.topic != topic:
+            raise GatewayError(
+                Code.BAD_REQUEST, f"the half message is of topic {topic!r}, not of {command.topic[:200]!r}"
+            )
+
+    def _read(self, offset: int) -> bytes | None:
+        for message in self._topics.find(HALF_TOPIC).queue(0).stored.read(offset, 1, 1):
+            if stored_message.queue_offset(message) == offset:
+                return message
+        return None
+
+    def _deliver(self, message: bytes) -> None:
+        """Append the real message."""
+        half = self._topics.find(HALF_TOPIC)
+        draft = Draft.from_stored(message, half, 0)
+        topic = self._topics.get(draft.named.get(_REAL_TOPIC, ""))
+        if topic is None:
+            raise GatewayError(
+                Code.TOPIC_NOT_FOUND, f"topic {draft.named.get(_REAL_TOPIC)!r} of the half message is gone"
+            )
+        queue_id = int(draft.named.get(_REAL_QUEUE, "0"))
+        draft.unset(_REAL_TOPIC, _REAL_QUEUE)
+        draft.prepared_transaction_offset = stored_message.physical_offset(message)
+        draft.sys_flag = draft.sys_flag & ~12 | TransactionResolution.COMMIT
+        draft.topic = topic
+        draft.queue_id = queue_id % max(topic.write_queues, topic.read_queues, 1)
+        self._writer.put_or_delay(draft)
+
+    def _end(self, offset: int) -> None:
+        self._ended(offset)
+        self._append([_ENDED, offset, "", 0])
+
+    # Asking the producers.
+
+    def _plan(self) -> None:
+        if not self._started or not self._checks:
+            return
+        when = self._checks[0][0]
+        if self._call is not None:
+            if self._call_at <= when:
+                return
+            self._call.cancel()
+        self._call_at = when
+        delay = min(max(when - self.core.now_ms(), 0) / 1000, 3600.0)
+        self._call = self.core.later(delay, self._check_due)
+
+    def _check_due(self) -> None:
+        self._call = None
+        now = self.core.now_ms()
+        for _ in range(_BATCH):
+            if not self._checks or self._checks[0][0] > now:
+                break
+            when, offset = heappop(self._checks)
+            half = self._halves.get(offset)
+            if half is None or half.check_at != when:
+                continue
+            try:
+                self._check(offset, half, now)
+            except StoreError as error:
+                _log.warn("half messages wait, since the store takes nothing: {reason}", reason=str(error))
+                heappush(self._checks, (now + 1000, offset))
+                half.check_at = now + 1000
+                break
+        self._plan()
+
+    def _check(self, offset: int, half: _Half, now: int) -> None:
+        message = self._read(offset)
+        if message is None:
+            self._end(offset)
+            return
+        settings = self.core.settings
+        if half.checks >= settings.transaction_check_max:
+            self._discard(offset, message)
+            return
+        half.checks += 1
+        half.check_at = now + int(settings.transaction_interval_s * 1000)
+        heappush(self._checks, (half.check_at, offset))
+        self._append([_CHECKED, offset, half.transaction_id, half.check_at])
+        draft = Draft.from_stored(message, self._topics.find(HALF_TOPIC), 0)
+        sessions = self._clients.producer_sessions(draft.named.get("PGROUP", ""))
+        if not sessions:
+            return  # RocketMQ counts this as a check too
+        draft.set("TRANSACTION_CHECK_TIMES", str(half.checks))
+        event = CheckTransaction(
+            draft.named.get("PGROUP", ""),
+            _as_real(draft, message),
+            half.transaction_id,
+            half.transaction_id,
+            offset,
+            stored_message.physical_offset(message),
+        )
+        self._turn += 1
+        for index in range(len(sessions)):
+            # Another member when the first one cannot be asked.
+            if sessions[(self._turn + index) % len(sessions)].deliver(event):
+                break
+
+    def _discard(self, offset: int, message: bytes) -> None:
+        """Nobody decided: out of the way, where an operator finds it."""
+        discarded = self._topics.get(DISCARDED_TOPIC)
+        if discarded is not None:
+            draft = Draft.from_stored(message, discarded, 0)
+            self._writer.put(draft)
+        _log.warn("a half message of {group} was given up after its last check", group=_group(message))
+        self._end(offset)
+
+    # State.
+
+    def _append(self, change: list[Any]) -> None:
+        self.core.store.append_state(int(StateKind.TRANSACTIONS), _VERSION + _encode(change))
+
+    def _prepared(self, offset: int, transaction_id: str, check_at: int, checks: int = 0) -> None:
+        self._halves[offset] = _Half(transaction_id, check_at, checks)
+        self._by_id[transaction_id] = offset
+        heappush(self._checks, (check_at, offset))
+
+    def _ended(self, offset: int) -> None:
+        half = self._halves.pop(offset, None)
+        if half is not None and self._by_id.get(half.transaction_id) == offset:
+            del self._by_id[half.transaction_id]
+
+    def apply(self, payload: bytes) -> None:
+        kind, offset, transaction_id, check_at = _decode(payload[1:])
+        if kind == _PREPARED:
+            self._prepared(offset, transaction_id, check_at)
+        elif kind == _ENDED:
+            self._ended(offset)
+        else:
+            half = self._halves.get(offset)
+            if half is not None:
+                half.checks += 1
+                half.check_at = check_at
+                heappush(self._checks, (check_at, offset))
+
+    def snapshot(self) -> Iterator[bytes]:
+        rows = [
+            [offset, half.transaction_id, half.check_at, half.checks] for offset, half in self._halves.items()
+        ]
+        for start in range(0, len(rows), 4096):
+            yield _VERSION + _encode(rows[start : start + 4096])
+
+    def restore(self, piece: bytes) -> None:
+        for offset, transaction_id, check_at, checks in _decode(piece[1:]):
+            self._prepared(offset, transaction_id, check_at, checks)
+        heapify(self._checks)
+
+
+def _group(message: bytes) -> str:
+    return decode_properties(stored_message.properties(message)).get("PGROUP", "")
+
+
+def _as_real(draft: Draft, message: bytes) -> bytes:
+    """The half message as its producer knows it: its own topic and queue."""
+    queue_id = int(draft.named.get(_REAL_QUEUE, "0"))
+    topic = draft.named.get(_REAL_TOPIC, "")
+    return bytes(
+        stored_message.encode(
+            topic.encode(),
+            queue_id,
+            draft.body,
+            draft.properties,
+            draft.flag,
+            draft.sys_flag,
+            draft.born_timestamp,
+            draft.born_host,
+            stored_message.store_timestamp(message),
+            draft.store_host,
+            draft.reconsume_times,
+            0,
+            stored_message.queue_offset(message),
+            stored_message.physical_offset(message),
+        )
+    )
