@@ -48,6 +48,12 @@ def test_setting_and_removing_touch_nothing_else(data: bytes) -> None:
     assert decode_properties(set_property(data, b"a", b"new")) == expected
 
 
+def test_a_name_a_hundred_thousand_times() -> None:
+    # Copying all that is left for each of them would take minutes.
+    assert set_property(b"a\x01b\x02" * 100_000, b"a", b"c") == b"a\x01c\x02"
+    assert find_property(b"xa\x01b\x02" * 100_000, b"a") is None
+
+
 def test_what_java_passes_over() -> None:
     assert decode_properties(b"KEYS\x01k1 k2\x02nothing\x02\x01v\x02n\x01\x02x\x01a\x01b\x02last\x01one") == {
         "KEYS": "k1 k2",

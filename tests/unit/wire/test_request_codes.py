@@ -11,4 +11,4 @@ def test_names() -> None:
     assert request_name(4242) == "unknown(4242)"
     assert response_name(3) == "REQUEST_CODE_NOT_SUPPORTED(3)"
     assert response_name(-1) == "unknown(-1)"
-    assert ResponseCode.GO_AWAY == 1500
+    assert int(ResponseCode.GO_AWAY) == 1500
