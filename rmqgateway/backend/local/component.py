@@ -59,10 +59,10 @@ class Core:
 
     def durable(self, reply: T) -> Deferred[T]:
         """A Deferred that fires with `reply` when everything appended so far is durable, or fails with StoreError."""
-        deferred: Deferred[T] = Deferred(_ignore_cancel)
+        deferred: Deferred[T] = Deferred()
 
         def done(error: BaseException | None) -> None:
-            if deferred.called:
+            if deferred.called:  # cancelled: what is stored stays stored
                 return
             if error is None:
                 deferred.callback(reply)
@@ -86,10 +86,6 @@ class Core:
             _log.failure("a task of the local backend failed")
         finally:
             self.outbox.leave()
-
-
-def _ignore_cancel(deferred: Deferred[Any]) -> None:
-    """Cancelling what is being stored changes nothing; the Deferred fails with CancelledError by itself."""
 
 
 class Component:

@@ -33,6 +33,18 @@ class _Tags:
 
     def matches(self, message: bytes) -> bool:
         """See CompiledFilter."""
+        if message[7] == 0xA7 and not message[39] & 0x30:
+            # The usual layout: look into the properties where they are, without a copy.
+            place = 88 + int.from_bytes(message[84:88], "big")
+            start = place + 3 + message[place]
+            at = message.rfind(b"TAGS\x01", start)
+            if at < 0:
+                return False
+            if at == start or message[at - 1] == 2:
+                end = message.find(b"\x02", at + 5)
+                tag = message[at + 5 : end] if end >= 0 else message[at + 5 :]
+                if tag:
+                    return tag in self._tags
         return find_property(stored_message.properties(message), b"TAGS") in self._tags
 
 

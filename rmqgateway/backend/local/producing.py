@@ -79,21 +79,23 @@ class Producing(Component):
         topic = self._topics.get(command.topic)
         if topic is None:
             return self._send_to_new(context, command)
-        messages = command.messages
-        if len(messages) == 1 and topic.plain and not command.check_type:
-            message = messages[0]
+        if len(command.messages) == 1 and topic.plain and not command.check_type:
+            # The hot path: nothing about this message is special. `_draft` and `Writer.put` do the same in general.
+            message = command.messages[0]
             properties = message.properties
             named = decode_properties(properties)
             unique_key = named.get("UNIQ_KEY")
-            if unique_key is not None and _plain(named):
-                # The hot path: nothing about this message is special. `_draft` and `Writer.put` do the same in general.
-                self._check_size(message)
-                queue_id = message.queue_id
-                if queue_id < 0:
-                    queue_id = topic.next_queue_id()
-                elif queue_id >= topic.write_queues:
-                    self._check_queue(topic, queue_id)
-                queue = topic.queue(queue_id)
+            queue_id = message.queue_id
+            if queue_id < 0:
+                queue_id = topic.next_queue_id()
+            queue = topic.queues.get(queue_id)
+            if (
+                unique_key is not None
+                and queue is not None
+                and _plain(named)
+                and len(message.body) <= self._max_body
+                and len(properties) <= self._max_properties
+            ):
                 now = self.core.now_ms()
                 session = context.session
                 try:

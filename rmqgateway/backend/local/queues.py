@@ -78,13 +78,13 @@ class Topic:
     """One topic.
 
     :ivar number: the store's name for it.
+    :ivar queues: those that anybody has used since the start, by number; `queue` makes one.
     :ivar waiting: long polls that wait for a message in any of its queues.
     :ivar plain: producers may send to it and nothing about it is special.
     :ivar put_messages, put_bytes, get_messages, get_bytes: since the start of the process.
     """
 
     __slots__ = (
-        "_queues",
         "_store",
         "config",
         "get_bytes",
@@ -96,6 +96,7 @@ class Topic:
         "plain",
         "put_bytes",
         "put_messages",
+        "queues",
         "read_queues",
         "readable",
         "round_robin",
@@ -115,7 +116,7 @@ class Topic:
         self.put_messages = self.put_bytes = self.get_messages = self.get_bytes = 0
         self.round_robin = 0
         self._store = store
-        self._queues: dict[int, Queue] = {}
+        self.queues: dict[int, Queue] = {}
         self.configure(config)
 
     def configure(self, config: TopicConfig) -> None:
@@ -138,14 +139,14 @@ class Topic:
 
         :raise GatewayError: BAD_OFFSET: neither readable nor writable queues go so far.
         """
-        found = self._queues.get(queue_id)
+        found = self.queues.get(queue_id)
         if found is None:
             if not 0 <= queue_id < max(self.read_queues, self.write_queues):
                 raise GatewayError(
                     Code.BAD_OFFSET,
                     f"topic {self.name}: expected a queue id below {max(self.read_queues, self.write_queues)}, got {queue_id}",
                 )
-            found = self._queues[queue_id] = Queue(self._store, self, queue_id)
+            found = self.queues[queue_id] = Queue(self._store, self, queue_id)
         return found
 
     def readable_queues(self) -> list[Queue]:
@@ -154,7 +155,7 @@ class Topic:
 
     def known_queues(self) -> list[Queue]:
         """The queues that anybody has used since the start."""
-        return list(self._queues.values())
+        return list(self.queues.values())
 
     def next_queue_id(self) -> int:
         """The next writable queue in turn, for producers that leave the choice to the broker."""

@@ -158,7 +158,7 @@ class Topics(Component):
             [(_TABLE, name, None), (_COUNTERS, _VERSION, b"%d" % self.version)]
         )
         self.core.store.drop_topic(topic.number)
-        for wait in [*topic.waiting, *(wait for queue in topic.known_queues() for wait in queue.waiting)]:
+        for wait in [*topic.waiting, *(wait for queue in topic.queues.values() for wait in queue.waiting)]:
             wait.end("topic")
         for callback in self.on_delete:
             callback(topic)

@@ -249,10 +249,12 @@ def _integer(text: str | None) -> int | None:
 
 def index_keys(topic: Topic, named: dict[str, str]) -> list[bytes]:
     """What QueryMessage finds a message by: its unique key and its keys, each as ``topic#key``."""
-    prefix = topic.key_prefix
     unique_key = named.get("UNIQ_KEY")
-    found = [] if unique_key is None else [prefix + unique_key.encode()]
+    found = [] if unique_key is None else [topic.key_prefix + unique_key.encode()]
     keys = named.get("KEYS")
     if keys is not None:
-        found += [prefix + key.encode() for key in keys.split(" ") if key]
+        if " " in keys:
+            found += [topic.key_prefix + key.encode() for key in keys.split(" ") if key]
+        else:
+            found.append(topic.key_prefix + keys.encode())
     return found
