@@ -1,0 +1,215 @@
+"""Builds the process's parts from its configuration; opens nothing, since twistd daemonises afterwards."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from twisted.logger import Logger
+from twisted.python.usage import UsageError
+
+from rmqgateway import __version__
+from rmqgateway.backend.local.settings import LocalSettings
+from rmqgateway.backend.store.settings import StoreSettings
+from rmqgateway.config import ConfigurationError
+from rmqgateway.config_sections import ListeningSettings, LoggingSettings, ProcessSettings, TLSSettings
+from rmqgateway.data_directory import DataDirectory, default_data_directory
+from rmqgateway.governance.budgets import Limits
+from rmqgateway.interfaces import IConnectionFrontEnd
+from rmqgateway.listeners import Listener, check_advertised, parse_endpoint
+from rmqgateway.listeners_limits import Connections
+from rmqgateway.listeners_tls import Certificates
+from rmqgateway.loader import load_front_end
+from rmqgateway.outbox import Outbox
+from rmqgateway.services import OrderedService, StartFailed, reason_of, show_only_the_reason
+from rmqgateway.services_parts import BackendPart, DataDirectoryPart, ListenersPart, SessionsPart
+from rmqgateway.telemetry.logging import observer_for_twistd
+
+if TYPE_CHECKING:
+    from rmqgateway.backend.local.backend import LocalBackend
+    from rmqgateway.config import Configuration
+    from rmqgateway.gateway import Gateway
+    from rmqgateway_tap.options import Options
+
+__all__ = ["load_front_ends", "makeService"]
+
+_log = Logger(namespace="rmqgateway")
+
+
+def makeService(options: Options, reactor: Any = None) -> OrderedService:
+    """See IServiceMaker.
+
+    :param reactor: for tests; None is the real one, with its signals.
+    :raise StartFailed: something that is set cannot be.
+    """
+    is_real = reactor is None
+    if is_real:
+        from twisted.internet import reactor
+
+        show_only_the_reason()
+    twistd = getattr(options, "parent", None) or {}
+    try:
+        return _make(options, reactor, twistd, is_real)
+    except Exception as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        raise StartFailed(reason) from error
+
+
+def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> OrderedService:
+    configuration = options.configuration
+    process = configuration.section("", ProcessSettings)
+    listening = configuration.section("listening", ListeningSettings)
+    front_ends = load_front_ends(options)
+    directory = _data_directory(options, process, twistd)
+    outbox = Outbox()
+    backend = _backend(configuration, process, directory, reactor, outbox)
+    gateway = _gateway(configuration, backend, reactor, outbox)
+    certificates = Certificates(configuration.section("tls", TLSSettings), directory.tls)
+    certificates.check()
+    connections = Connections(listening.connections, listening.connections_per_address)
+    listeners = _listeners(configuration, process, listening, front_ends, gateway, reactor, certificates, connections)
+    observer = observer_for_twistd(configuration.section("logging", LoggingSettings), twistd) if is_real else None
+
+    def announce() -> None:
+        _announce(listeners, directory, backend.name, certificates)
+
+    parts = [
+        DataDirectoryPart(directory),
+        BackendPart(backend),
+        SessionsPart(gateway, reactor, listening.drain_s),
+        ListenersPart(listeners, connections, certificates, reactor, announce),
+    ]
+    return OrderedService(reactor, parts, observer=observer, signals=is_real)
+
+
+def load_front_ends(options: Options) -> dict[str, Any]:
+    """Import and configure every enabled front-end. :raise UsageError: by name, what is wrong."""
+    configuration = options.configuration
+    found = {}
+    for name in configuration.enabled:
+        front_end = load_front_end(options.makers, name)
+        settings = configuration.front_end(name, front_end.settings)
+        try:
+            front_end.configure(settings)
+        except ValueError as error:
+            raise ConfigurationError(configuration.blame(f"front_ends.{name}", error)) from error
+        found[name] = front_end
+    return found
+
+
+def _data_directory(options: Options, process: ProcessSettings, twistd: Any) -> DataDirectory:
+    uid, gid = twistd.get("uid"), twistd.get("gid")
+    path = process.data_dir
+    if path:
+        place = options.configuration.place("data_dir")
+    else:
+        path = default_data_directory(options.environment, uid)
+        place = "data_dir (the default)"
+    return DataDirectory(os.path.expanduser(path), place, uid, gid)
+
+
+def _backend(
+    configuration: Configuration, process: ProcessSettings, directory: DataDirectory, reactor: Any, outbox: Outbox
+) -> LocalBackend:
+    if process.backend != "local":
+        place = configuration.place("backend")
+        if process.backend == "cluster":
+            raise UsageError(f"{place}: the backend 'cluster' does not exist yet; there is local")
+        raise UsageError(f"{place}: there is no backend {process.backend!r}; there is local")
+    from rmqgateway.backend.local.backend import LocalBackend
+    from rmqgateway.backend.store.durable import DurableStore
+
+    local = configuration.section("local", LocalSettings)
+    try:
+        store_settings = msgspec.structs.replace(
+            configuration.section("store", StoreSettings),
+            flush=local.flush.value,
+            cache_bytes=local.cache_bytes,
+            retention_seconds=local.retention_hours * 3600.0,
+            retention_bytes=local.retention_bytes,
+        )
+        return LocalBackend(DurableStore(directory.store, reactor, store_settings), local, reactor, outbox)
+    except ValueError as error:
+        raise ConfigurationError(configuration.blame("local", error)) from error
+
+
+def _gateway(configuration: Configuration, backend: LocalBackend, reactor: Any, outbox: Outbox) -> Gateway:
+    from rmqgateway.gateway import Gateway
+
+    return Gateway(backend, reactor, outbox=outbox, limits=configuration.section("limits", Limits))
+
+
+def _listeners(
+    configuration: Configuration,
+    process: ProcessSettings,
+    settings: ListeningSettings,
+    front_ends: dict[str, Any],
+    gateway: Gateway,
+    reactor: Any,
+    certificates: Certificates,
+    connections: Connections,
+) -> list[Listener]:
+    for_all = None
+    if process.advertise:
+        for_all = check_advertised(process.advertise, configuration.place("advertise"))
+    found = []
+    for name, described in configuration.listeners.items():
+        place = configuration.place("listeners", name, "endpoint")
+        advertise = for_all
+        if described.advertise:
+            advertise = check_advertised(described.advertise, configuration.place("listeners", name, "advertise"))
+        names = list(described.front_ends) or list(front_ends)
+        served = [front_ends[front_end] for front_end in names]
+        # A listener that is told to serve one connection front-end alone serves no HTTP: there the server may speak first.
+        alone = len(described.front_ends) == 1 and IConnectionFrontEnd.providedBy(served[0])
+        found.append(
+            Listener(
+                name,
+                parse_endpoint(reactor, described.endpoint, place),
+                described,
+                place,
+                [front_end for front_end in served if IConnectionFrontEnd.providedBy(front_end)],
+                names,
+                gateway=gateway,
+                reactor=reactor,
+                settings=settings,
+                certificates=certificates,
+                connections=connections,
+                advertise=advertise,
+                http=not alone,
+            )
+        )
+    return found
+
+
+def _announce(
+    listeners: list[Listener], directory: DataDirectory, backend: str, certificates: Certificates
+) -> None:
+    _log.info(
+        "rmqgateway {version}, backend {backend}, data in {path}",
+        version=__version__,
+        backend=backend,
+        path=directory.path,
+    )
+    for listener in listeners[:4]:
+        _log.info(
+            "{name} listens on {where} and serves {served}",
+            name=listener.name,
+            where=listener.describe(),
+            served=", ".join(listener.names) or "nothing",
+        )
+    if len(listeners) > 4:
+        rest = "; ".join(f"{listener.name} on {listener.describe()}" for listener in listeners[4:])
+        _log.info("and {rest}", rest=rest)
+    if certificates.is_generated:
+        _log.info("the same ports take TLS from loopback; certificate: {path}", path=certificates.certificate_path)
+    elif certificates.offered(True):
+        _log.info("the same ports take TLS; certificate: {path}", path=certificates.certificate_path)
+    for listener in listeners:
+        if "remoting" in listener.names and listener.described.endpoint.startswith("tcp"):
+            where = listener.advertised(listener.port.getHost())
+            _log.info("try: python -m rmqgateway.hello {where}  (clients: NAMESRV_ADDR={where})", where=where)
+            break
