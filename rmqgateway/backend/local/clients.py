@@ -185,6 +185,8 @@ class Clients(Component):
             use.sessions.clear()
             for tell in self.on_mode:
                 tell(group, topic, mode)
+        if number not in use.sessions:
+            self._places.setdefault(number, set()).add((group, topic))
         use.sessions[number] = now
 
     # Commands
