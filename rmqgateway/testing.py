@@ -167,7 +167,17 @@ class World:
 def result_of(deferred: Deferred[R]) -> R:
     """The result of a Deferred that has fired; raises its error, or NoReplyYet."""
     found: list[Any] = []
-    deferred.addBoth(found.append)
+    asking = True
+
+    def keep(result: Any) -> Any:
+        # Asked too early, it passes the result on, to be asked again.
+        if not asking:
+            return result
+        found.append(result)
+        return None if isinstance(result, Failure) else result
+
+    deferred.addBoth(keep)
+    asking = False
     if not found:
         raise NoReplyYet("the Deferred has not fired")
     if isinstance(found[0], Failure):

@@ -16,13 +16,17 @@ from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.locks import Locks
 from rmqgateway.backend.local.nameserver import NameServer
 from rmqgateway.backend.local.offsets import Offsets
+from rmqgateway.backend.local.pop_moves import PopMoves
+from rmqgateway.backend.local.popping import Popping
 from rmqgateway.backend.local.producing import Producing
 from rmqgateway.backend.local.pulling import Pulling
 from rmqgateway.backend.local.relays import Relays
 from rmqgateway.backend.local.sendback import SendingBack
 from rmqgateway.backend.local.settings import LocalSettings
 from rmqgateway.backend.local.statistics import Statistics
+from rmqgateway.backend.local.timers import Timers
 from rmqgateway.backend.local.topics import Topics
+from rmqgateway.backend.local.transactions import Transactions
 from rmqgateway.backend.local.waits import Waits
 from rmqgateway.backend.local.writing import Writer
 from rmqgateway.backend.store.interfaces import IMessageStore
@@ -69,6 +73,10 @@ class LocalBackend:
         self.pulling = Pulling(
             core, self.topics, self.groups, self.clients, self.offsets, self.waits, self.statistics
         )
+        self.timers = self.writer.timers = Timers(core, self.topics, self.writer)
+        self.transactions = self.producing.transactions = Transactions(core, self.topics, self.clients, self.writer)
+        moves = PopMoves(core, self.topics, self.writer, self.statistics)
+        self.popping = Popping(core, self.topics, self.groups, self.clients, self.offsets, moves, self.waits)
         self.relays = Relays(core, self.clients)
         self.name_server = NameServer(core, self.topics)
         #: In the order of starting; sessions' ends and stopping go the other way round.
@@ -85,6 +93,9 @@ class LocalBackend:
             self.sending_back,
             self.waits,
             self.pulling,
+            self.timers,
+            self.transactions,
+            self.popping,
             self.relays,
             self.name_server,
         ]

@@ -218,7 +218,7 @@ class _Receive:
         elif reason == "topic":
             error = GatewayError(Code.TOPIC_NOT_FOUND, f"topic {self.command.topic} was deleted")
             self.deferred.errback(Failure(error))
-        elif reason == "gone":
+        elif reason == "session":
             self.deferred.errback(Failure(CancelledError()))
         else:
             self.deferred.errback(
