@@ -41,6 +41,16 @@ def position_in(message: bytes) -> int:
     return int(struct.unpack_from(">q", message, 28)[0])
 
 
+def settle_clock(clock: Clock, seconds: float = 0) -> None:
+    """Run what is due, until nothing is."""
+    clock.advance(seconds)
+    for _ in range(20000):
+        if not [call for call in clock.getDelayedCalls() if call.getTime() <= clock.seconds()]:
+            return
+        clock.advance(0)
+    raise AssertionError("the store does not come to rest")
+
+
 class Owner:
     """Somebody with state: a list of what was appended."""
 
@@ -87,12 +97,7 @@ class House:
 
     def settle(self, seconds: float = 0) -> None:
         """Run what is due, until nothing is."""
-        self.clock.advance(seconds)
-        for _ in range(20000):
-            if not [call for call in self.clock.getDelayedCalls() if call.getTime() <= self.clock.seconds()]:
-                return
-            self.clock.advance(0)
-        raise AssertionError("the store does not come to rest")
+        settle_clock(self.clock, seconds)
 
     def restart(self, crash: bool = False) -> None:
         """Close (or not), and open again with a new owner."""

@@ -533,17 +533,28 @@ class DurableStore:
             return [] if segment.keys is None else [segment.base + place for place in segment.keys.find(number)]
         try:
             return list(self.index_of(segment).find_key(number))
-        except (ValueError, OSError):
-            rebuild_index(self, segment)
+        except ValueError:
+            self._rebuild_index(segment)
             return list(self.index_of(segment).find_key(number))
 
     def index_of(self, segment: Segment) -> Sidecar:
-        """The index of a sealed segment, made again if it is damaged."""
+        """The index of a sealed segment, made again if it is damaged or gone.
+
+        :raise StoreError: the disk gives errors.
+        """
         try:
             return self.log.index(segment)
-        except (ValueError, OSError):
+        except (ValueError, FileNotFoundError):
+            self._rebuild_index(segment)
+        except OSError as error:
+            raise StoreError(f"{segment.index_path} cannot be read: {error}") from error
+        return self.log.index(segment)
+
+    def _rebuild_index(self, segment: Segment) -> None:
+        try:
             rebuild_index(self, segment)
-            return self.log.index(segment)
+        except OSError as error:
+            raise StoreError(f"{segment.index_path} cannot be made again: {error}") from error
 
     def statistics(self) -> dict[str, int | float | str]:
         """What is there and how fast it goes.

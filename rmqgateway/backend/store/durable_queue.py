@@ -108,7 +108,9 @@ class DurableQueue:
                 at = offset - index[1] + 2
                 positions: Sequence[int] = index[at : at + min(left, end - offset)]
             else:
-                offset, positions = self.locate(offset, left)
+                offset, positions = self.locate(offset, min(left, end - offset))
+                if offset + len(positions) > end:  # beyond a gap; the rest is not durable yet
+                    positions = positions[: max(end - offset, 0)]
             if not positions:
                 break
             dense = positions[-1] - positions[0] < len(positions) << 14
