@@ -1,0 +1,157 @@
+import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.tools.command.MQAdminStartup;
+
+/**
+ * Many mqadmin commands in one process. Reads one command a line, its words separated by tabs, and answers each with one
+ * line of two JSON strings: what the command printed, and what it complained of. Words that begin with ! are our own:
+ * clients that have to be alive while a command looks at them.
+ */
+public final class AdminDriver extends MQAdminStartup {
+    private static final Map<String, List<String>> RECEIVED = new ConcurrentHashMap<>();
+    private static final Map<String, DefaultMQProducer> PRODUCERS = new ConcurrentHashMap<>();
+    private static final Map<String, DefaultMQPushConsumer> CONSUMERS = new ConcurrentHashMap<>();
+
+    /** Without a hook of its own, mqadmin looks for a file of credentials below ROCKETMQ_HOME. */
+    private static final RPCHook NO_CREDENTIALS = new RPCHook() {
+        @Override
+        public void doBeforeRequest(String address, RemotingCommand request) {
+        }
+
+        @Override
+        public void doAfterResponse(String address, RemotingCommand request, RemotingCommand response) {
+        }
+    };
+
+    public static void main(String[] args) {
+        try {
+            serve(args[0]);
+        } catch (Exception error) {
+            error.printStackTrace();
+            Runtime.getRuntime().halt(1);
+        }
+    }
+
+    private static void serve(String namesrv) throws Exception {
+        PrintStream real = new PrintStream(System.out, true, "UTF-8");
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            ByteArrayOutputStream err = new ByteArrayOutputStream();
+            System.setOut(new PrintStream(out, true, "UTF-8"));
+            System.setErr(new PrintStream(err, true, "UTF-8"));
+            try {
+                perform(namesrv, line.split("\t"));
+            } catch (Throwable error) {
+                error.printStackTrace();
+            }
+            System.out.flush();
+            System.err.flush();
+            real.println("[" + quote(out.toString("UTF-8")) + "," + quote(err.toString("UTF-8")) + "]");
+        }
+        Runtime.getRuntime().halt(0);
+    }
+
+    private static void perform(String namesrv, String[] words) throws Exception {
+        switch (words[0]) {
+            case "!consume":
+                consume(namesrv, words[1], words[2]);
+                break;
+            case "!received":
+                RECEIVED.get(words[1]).forEach(System.out::println);
+                break;
+            case "!stop":
+                CONSUMERS.remove(words[1]).shutdown();
+                break;
+            case "!produce":
+                produce(namesrv, words[1], words[2], Arrays.copyOfRange(words, 3, words.length));
+                break;
+            default:
+                List<String> all = new ArrayList<>(Arrays.asList(words));
+                if (!all.contains("-n")) {
+                    all.addAll(1, Arrays.asList("-n", namesrv));
+                }
+                // The commands keep clients in their fields, which a second use would start again.
+                SUB_COMMANDS.clear();
+                main0(all.toArray(new String[0]), NO_CREDENTIALS);
+        }
+    }
+
+    private static void consume(String namesrv, String group, String topic) throws Exception {
+        List<String> bodies = RECEIVED.computeIfAbsent(group, name -> new CopyOnWriteArrayList<>());
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setNamesrvAddr(namesrv);
+        consumer.setInstanceName("consumer-of-" + group);
+        consumer.setPollNameServerInterval(1_000);
+        consumer.setConsumeThreadMin(2);
+        consumer.setConsumeThreadMax(2);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            messages.forEach(each -> bodies.add(new String(each.getBody(), StandardCharsets.UTF_8)));
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        CONSUMERS.put(group, consumer);
+        System.out.println(consumer.buildMQClientId());
+    }
+
+    /** Sends the bodies, "body" or "body|key|tag", and stays; prints ids, queue and offset of each. */
+    private static void produce(String namesrv, String group, String topic, String[] bodies) throws Exception {
+        DefaultMQProducer producer = PRODUCERS.get(group);
+        if (producer == null) {
+            producer = new DefaultMQProducer(group);
+            producer.setNamesrvAddr(namesrv);
+            producer.setInstanceName("producer-of-" + group);
+            // A producer first registers with the heartbeat that follows its first send.
+            producer.setHeartbeatBrokerInterval(1_000);
+            producer.setPollNameServerInterval(1_000);
+            producer.setSendMsgTimeout(10_000);
+            producer.start();
+            PRODUCERS.put(group, producer);
+        }
+        for (String each : bodies) {
+            String[] parts = each.split("\\|");
+            Message message = new Message(topic, parts[0].getBytes(StandardCharsets.UTF_8));
+            if (parts.length > 1) {
+                message.setKeys(parts[1]);
+                message.setTags(parts[2]);
+            }
+            SendResult result = producer.send(message);
+            System.out.println(result.getMsgId() + " " + result.getOffsetMsgId() + " "
+                + result.getMessageQueue().getQueueId() + " " + result.getQueueOffset());
+        }
+    }
+
+    private static String quote(String text) {
+        StringBuilder quoted = new StringBuilder("\"");
+        for (char letter : text.toCharArray()) {
+            if (letter == '"' || letter == '\\') {
+                quoted.append('\\').append(letter);
+            } else if (letter < 0x20 || letter > 0x7e) {
+                quoted.append(String.format("\\u%04x", (int) letter));
+            } else {
+                quoted.append(letter);
+            }
+        }
+        return quoted.append('"').toString();
+    }
+}
