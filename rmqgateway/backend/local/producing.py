@@ -86,16 +86,16 @@ class Producing(Component):
             named = decode_properties(properties)
             unique_key = named.get("UNIQ_KEY")
             queue_id = message.queue_id
-            if queue_id < 0:
-                queue_id = topic.next_queue_id()
-            queue = topic.queues.get(queue_id)
             if (
                 unique_key is not None
-                and queue is not None
+                and queue_id < topic.write_queues
                 and _plain(named)
                 and len(message.body) <= self._max_body
                 and len(properties) <= self._max_properties
             ):
+                if queue_id < 0:
+                    queue_id = topic.next_queue_id()
+                queue = topic.queues.get(queue_id) or topic.queue(queue_id)
                 now = self.core.now_ms()
                 session = context.session
                 try:
