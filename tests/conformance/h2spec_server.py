@@ -5,7 +5,6 @@ Run as a program it prints its port and serves until its standard input is close
 
 from __future__ import annotations
 
-import sys
 from typing import cast
 
 from twisted.internet import endpoints, reactor, stdio
@@ -36,7 +35,7 @@ class EchoProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         connection = self.connection
         terminated = False
-        for event in connection.receive_data(data, cast(IReactorTime, reactor).seconds()):
+        for event in connection.receive_data(data, cast("IReactorTime", reactor).seconds()):
             if isinstance(event, RequestReceived):
                 self.bodies[event.stream] = []
                 if event.end_stream:
@@ -54,7 +53,7 @@ class EchoProtocol(Protocol):
                 terminated = True
         self._flush()
         if terminated:
-            cast(ITransport, self.transport).loseConnection()
+            cast("ITransport", self.transport).loseConnection()
 
     def _answer(self, stream: int) -> None:
         body = b"".join(self.bodies.pop(stream)) or _HELLO
@@ -62,28 +61,28 @@ class EchoProtocol(Protocol):
         self.connection.send_data(stream, body, end_stream=True)
 
     def _flush(self) -> None:
-        cast(ITransport, self.transport).write(self.connection.bytes_to_send())
+        cast("ITransport", self.transport).write(self.connection.bytes_to_send())
 
 
 class _UntilClosed(Protocol):
     """Ends the process with whoever started it."""
 
     def connectionLost(self, reason: object = None) -> None:
-        core = cast(IReactorCore, reactor)
+        core = cast("IReactorCore", reactor)
         if core.running:
             core.stop()
 
 
 def main() -> None:
-    endpoint = endpoints.TCP4ServerEndpoint(cast(IReactorTCP, reactor), 0, interface="127.0.0.1")
+    endpoint = endpoints.TCP4ServerEndpoint(cast("IReactorTCP", reactor), 0, interface="127.0.0.1")
 
     def announce(port: object) -> None:
         print(port.getHost().port, flush=True)  # type: ignore[attr-defined]
 
     endpoint.listen(Factory.forProtocol(EchoProtocol)).addCallback(announce)
     stdio.StandardIO(_UntilClosed())
-    cast(IReactorCore, reactor).run()
+    cast("IReactorCore", reactor).run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
