@@ -180,7 +180,7 @@ class Listener(ServerFactory):
 
     # Connections.
 
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
         """See IProtocolFactory; None closes the connection at once."""
         address = _remote(addr)
         if not self.connections.opened(address):

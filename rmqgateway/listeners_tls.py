@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificates"]
 
+#: What the core's HTTP server answers to ALPN, best first.
+PROTOCOLS = (b"http/1.1",)
+
 _log = Logger(namespace="rmqgateway.tls")
 
 
@@ -123,8 +126,20 @@ class Certificates:
         )
         context = options.getContext()
         context.set_options(SSL.OP_NO_RENEGOTIATION)
+        # Twisted's own answer to a client whose protocols are all unknown to us is an empty one, which OpenSSL 3 turns
+        # into a failed handshake; a Remoting client over TLS may offer whatever it likes.
+        context.set_alpn_select_callback(_select_protocol)
         context.check_privatekey()
         return options
+
+
+def _select_protocol(_: Any, offered: list[bytes]) -> Any:
+    from OpenSSL import SSL
+
+    for protocol in PROTOCOLS:
+        if protocol in offered:
+            return protocol
+    return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def _reason(error: Exception) -> str:

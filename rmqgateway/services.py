@@ -22,6 +22,8 @@ from rmqgateway.errors import GatewayError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from twisted.python.failure import Failure
+
 __all__ = ["OrderedService", "Part", "StartFailed", "reason_of", "show_only_the_reason"]
 
 _log = Logger(namespace="rmqgateway")
@@ -64,8 +66,7 @@ def show_only_the_reason() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
         if isinstance(error, StartFailed):
-            sys.stdout.flush()
-            sys.stderr.write(f"rmqgateway: {error}\n")
+            _say(error)
             return
         before(kind, error, traceback)
 
@@ -75,8 +76,11 @@ def show_only_the_reason() -> None:
 class OrderedService(Service):
     """Starts parts in their order, stops them in reverse, waiting for each.
 
-    :param observer: where log events go, or None: where twistd sends them. :param signals: whether to handle SIGTERM
-        and SIGINT (the reactor's own handlers make twistd end by the signal instead of with status 0).
+    :param observer: where log events go, or None: where twistd sends them.
+    :param signals: whether to handle SIGTERM and SIGINT (the reactor's own handlers make twistd end by the signal
+        instead of with status 0).
+    :param log_reason: whether the reason of a failed start goes to the log too; not where the log is on the terminal,
+        which shows it anyway.
     """
 
     name = "rmqgateway"
@@ -88,13 +92,14 @@ class OrderedService(Service):
         *,
         observer: Callable[[Any], None] | None = None,
         signals: bool = True,
+        log_reason: bool = True,
     ) -> None:
         self.reactor = reactor
         self.parts = parts
         self._observer = observer
         self._signals = signals
+        self._log_reason = log_reason
         self._started: list[Part] = []
-        self._starting: Deferred[None] | None = None
         #: The status with which the process is to end when the reactor has stopped.
         self.status = 0
 
@@ -119,13 +124,20 @@ class OrderedService(Service):
         super().startService()
         if self._signals:
             self.reactor.addSystemEventTrigger("after", "startup", self._handle_signals)
-        self._starting = self._start()
-        error: list[BaseException] = []
-        self._starting.addErrback(lambda failure: error.append(failure.value))
-        if error:
-            raise error[0]
-        # It goes on under the reactor, and may fail there.
-        self._starting.addCallback(lambda _: self._end_with(error[0]) if error else None)
+        starting = self._start()
+        failures: list[Exception] = []
+        running = False
+
+        def failed(failure: Failure) -> None:
+            if running:
+                self._end_with(failure.value)
+            else:
+                failures.append(failure.value)
+
+        starting.addErrback(failed)
+        if failures:
+            raise failures[0]
+        running = True  # it goes on under the reactor, and may fail there
 
     @inlineCallbacks
     def _start(self) -> Generator[Any, Any, None]:
@@ -141,12 +153,13 @@ class OrderedService(Service):
         if reason is None:
             _log.failure("{part} cannot start", part=part.name)
             reason = f"{part.name} cannot start: {type(error).__name__}: {error}"
-        _log.critical("{reason}", reason=reason)
+        if self._log_reason:
+            _log.critical("{reason}", reason=reason)
         return StartFailed(reason)
 
-    def _end_with(self, error: BaseException) -> None:
+    def _end_with(self, error: Exception) -> None:
         self.status = 1
-        sys.stderr.write(f"rmqgateway: {error}\n")
+        _say(error)
         _exit_with(self.status)
         self.reactor.stop()
 
@@ -187,6 +200,14 @@ class OrderedService(Service):
     def _let_signals_kill() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+
+
+def _say(error: BaseException) -> None:
+    """One line to the terminal; twistd has made sys.stderr a part of the log."""
+    sys.stdout.flush()
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"rmqgateway: {error}\n")
+        sys.__stderr__.flush()
 
 
 def _exit_with(status: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
@@ -32,8 +32,9 @@ def _escaped(text: str) -> str:
 
 def _parts(event: LogEvent) -> tuple[datetime, str, str, str]:
     level = event.get("log_level")
-    when = datetime.fromtimestamp(event.get("log_time") or 0.0, timezone.utc)
-    return when, getattr(level, "name", "info"), str(event.get("log_namespace") or event.get("log_system") or "-"), formatEvent(event)
+    when = datetime.fromtimestamp(event.get("log_time") or 0.0, UTC)
+    where = str(event.get("log_namespace") or event.get("log_system") or "-")
+    return when, getattr(level, "name", "info"), where, formatEvent(event)
 
 
 def _traceback(event: LogEvent) -> str:

@@ -10,7 +10,14 @@ from twisted.python import usage
 
 from rmqgateway import __version__
 from rmqgateway.config import Configuration
-from rmqgateway.config_sources import PREFIX, Given, from_environment, from_file, from_listen_flag, from_set_flag
+from rmqgateway.config_sources import (
+    PREFIX,
+    Given,
+    from_environment,
+    from_file,
+    from_listen_flag,
+    from_set_flag,
+)
 from rmqgateway.loader import find_makers, nearest
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from rmqgateway.listeners_limits import Connections
 from rmqgateway.listeners_tls import Certificates
 from rmqgateway.loader import load_front_end
 from rmqgateway.outbox import Outbox
-from rmqgateway.services import OrderedService, StartFailed, reason_of, show_only_the_reason
+from rmqgateway.services import OrderedService, Part, StartFailed, reason_of, show_only_the_reason
 from rmqgateway.services_parts import BackendPart, DataDirectoryPart, ListenersPart, SessionsPart
 from rmqgateway.telemetry.logging import observer_for_twistd
 
@@ -76,13 +76,15 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
     def announce() -> None:
         _announce(listeners, directory, backend.name, certificates)
 
-    parts = [
+    in_foreground = twistd.get("nodaemon") or twistd.get("debug")
+    parts: list[Part] = [
         DataDirectoryPart(directory),
         BackendPart(backend),
         SessionsPart(gateway, reactor, listening.drain_s),
         ListenersPart(listeners, connections, certificates, reactor, announce),
     ]
-    return OrderedService(reactor, parts, observer=observer, signals=is_real)
+    log_reason = not in_foreground or twistd.get("logfile") not in (None, "-")
+    return OrderedService(reactor, parts, observer=observer, signals=is_real, log_reason=log_reason)
 
 
 def load_front_ends(options: Options) -> dict[str, Any]:
