@@ -34,8 +34,8 @@ class _SignedRequest(Credential, frozen=True):
 
     request: RemotingCommand | None = None
 
-    @property
-    def signed(self) -> bytes:  # type: ignore[override,misc]
+    @property  # type: ignore[misc]
+    def signed(self) -> bytes:  # type: ignore[override]
         return b"" if self.request is None else signed_content(self.request)
 
 

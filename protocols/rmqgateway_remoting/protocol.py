@@ -17,6 +17,7 @@ from rmqgateway.context import Context
 from rmqgateway.eager import writer
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import Event, GoAway
+from rmqgateway.namespaces import enter, leave
 from rmqgateway.wire.remoting import JSON, RemotingCommand, RemotingDecoder, encode_request, encode_response
 from rmqgateway.wire.request_codes import ResponseCode, request_name
 from rmqgateway_remoting.convert_base import Operation, Peer
@@ -164,12 +165,15 @@ class RemotingProtocol(Protocol):
             return
         if self._going_away and self._answer_go_away(request):
             return
+        ext = request.ext_fields
+        context = Context(self._session, credential_of(request) if "AccessKey" in ext else None)
         try:
             command = operation.parse(request, self._peer)
+            if "ns" in ext:
+                command = self._enter_namespace(ext, context, command)
         except WireError as error:
             self._refused(error, request, operation)
             return
-        context = Context(self._session, credential_of(request) if "AccessKey" in request.ext_fields else None)
         try:
             if self._held and flag & 2 and type(command) is SendMessages:
                 self._hold(context, command, len(request.body))
@@ -196,6 +200,15 @@ class RemotingProtocol(Protocol):
             )
         elif not flag & 2:
             self._reply(result, request, operation)
+
+    def _enter_namespace(self, ext: dict[str, str], context: Context, command: Command[Any]) -> Command[Any]:
+        """Clients with a namespace of the second version send plain names, and the namespace beside them."""
+        namespace = ext["ns"]
+        if not namespace or ext.get("nsd", "").lower() != "true":
+            del ext["ns"]
+            return command
+        self._peer.namespace = context.namespace = namespace
+        return enter(namespace, command)
 
     def _waited(self, result: Any, deferred: Deferred[Any]) -> Any:
         self._waiting.discard(deferred)
@@ -236,6 +249,8 @@ class RemotingProtocol(Protocol):
         pending = self._pending
         count = len(pending)
         try:
+            if "ns" in request.ext_fields:
+                result = leave(request.ext_fields["ns"], result)
             operation.reply(result, request, self._peer, pending)
         except GatewayError as error:
             # A reply that says that nothing was done.
@@ -484,6 +499,8 @@ class RemotingProtocol(Protocol):
             return True
         if self._unsent_bytes > self._settings.unsent_bytes:
             return False
+        if self._peer.namespace:
+            event = leave(self._peer.namespace, event)
         push = push_of(event, self._peer)
         if push is None:
             return False

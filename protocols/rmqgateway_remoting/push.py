@@ -26,7 +26,7 @@ from rmqgateway.wire.bodies.common import MessageQueueWithOffset
 from rmqgateway.wire.bodies.groups import ResetOffsetBody, ResetOffsetBodyForC
 from rmqgateway.wire.message_id import encode_offset_message_id
 from rmqgateway.wire.request_codes import RequestCode
-from rmqgateway.wire.stored_message import store_host, with_store_host
+from rmqgateway.wire.stored_message import store_host, topic, with_store_host
 from rmqgateway_remoting.convert_base import queue_body
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def _consumers_changed(event: ConsumersChanged, peer: Peer) -> Push:
 def _check_transaction(event: CheckTransaction, peer: Peer) -> Push:
     # The client answers with END_TRANSACTION on its own; what it repeats from here is how the half message is found.
     ext = {
+        # Its real topic: what the client repeats is what it may be allowed to end.
+        "topic": topic(event.message).decode("utf-8", "replace"),
         "tranStateTableOffset": str(event.queue_offset),
         "commitLogOffset": str(event.physical_offset),
         "msgId": event.message_id or event.transaction_id,
