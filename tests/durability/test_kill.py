@@ -20,7 +20,7 @@ from rmqgateway.backend.store.settings import StoreSettings
 from rmqgateway.backend.store.worker import InlineWorker
 from tests.durability import load
 
-ROUNDS = int(os.environ.get("RMQGATEWAY_KILL_ROUNDS", "180"))
+ROUNDS = int(os.environ.get("RMQGATEWAY_TEST_KILL_ROUNDS", "180"))
 #: The directory is started anew now and then, or a check of all that is in it would cost more and more.
 ANEW = 20
 

@@ -25,7 +25,7 @@ from tests.durability.crashes import Files, records
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-POINTS = int(os.environ.get("RMQGATEWAY_CRASH_POINTS", "250"))
+POINTS = int(os.environ.get("RMQGATEWAY_TEST_CRASH_POINTS", "250"))
 
 
 @pytest.fixture(scope="session")
