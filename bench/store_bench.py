@@ -120,7 +120,7 @@ def opening(directory: str, queues: int) -> str:
     took = time.perf_counter() - started
     opened = rss()
     line = f"opened in {took:.3f} s, RSS {before:.0f} -> {opened:.0f} MB"
-    some = [queue for queue in list(store.queues.values())[:8]]
+    some = list(store.queues.values())[:8]
     reads = n = 0
     started, cpu = time.perf_counter(), time.process_time()
     places = [queue.min_offset for queue in some]
@@ -171,7 +171,8 @@ def main() -> None:
         if what == "append":
             print(f"append, {sys.argv[5]:>4} per group:", appends(directory, int(sys.argv[5]), 3.0))
         elif what == "fill":
-            print(f"fill, {count} messages of {sys.argv[6]} B, {sys.argv[5]} queues:", fill(directory, count, int(sys.argv[5]), int(sys.argv[6])))
+            line = fill(directory, count, int(sys.argv[5]), int(sys.argv[6]))
+            print(f"fill, {count} messages of {sys.argv[6]} B, {sys.argv[5]} queues:", line)
         elif what == "open":
             print("open:", opening(directory, int(sys.argv[5])))
         else:

@@ -86,11 +86,16 @@ class House:
     def _make(self, contents: object = None) -> MemoryStore | DurableStore:
         if self.kind == "memory":
             return MemoryStore(self.clock, contents)  # type: ignore[arg-type]
-        flush: object = self.kind
         few = StoreSettings(
-            flush=flush, segment_bytes=SEGMENT, cache_bytes=1 << 14, group_bytes=1 << 13, snapshot_bytes=1 << 17,
-            read_ahead_bytes=1 << 19, index_files=2, disk_limit=1.0,
-        )  # type: ignore[arg-type]  # fmt: skip
+            flush="async" if self.kind == "async" else "sync",
+            segment_bytes=SEGMENT,
+            cache_bytes=1 << 14,
+            group_bytes=1 << 13,
+            snapshot_bytes=1 << 17,
+            read_ahead_bytes=1 << 19,
+            index_files=2,
+            disk_limit=1.0,
+        )
         return DurableStore(
             self.path, self.clock, few, writer=InlineWorker(self.clock), chores=InlineWorker(self.clock), now=lambda: 1.0
         )
@@ -524,14 +529,14 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def _machine(kind_of_store: str, examples: int) -> type:
-    machine = type(f"Machine_{kind_of_store}", (StoreMachine,), {"kind": kind_of_store})
+    machine: type[StoreMachine] = type(f"Machine_{kind_of_store}", (StoreMachine,), {"kind": kind_of_store})
     case = machine.TestCase
     case.settings = settings(
         max_examples=examples, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    return case  # type: ignore[no-any-return]
+    return case
 
 
-TestMemoryMachine = _machine("memory", 30)
-TestSyncMachine = _machine("sync", 40)
-TestAsyncMachine = _machine("async", 30)
+TestMemoryMachine = _machine("memory", 50)
+TestSyncMachine = _machine("sync", 120)
+TestAsyncMachine = _machine("async", 60)

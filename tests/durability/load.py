@@ -150,7 +150,7 @@ def run(directory: str, marker: int, flush: str, groups: int, seed: int) -> None
         if chance.random() < 0.2:
             state["changes"] += 1
             value = b"%d" % state["changes"]
-            store.metadata.change([("counters", "changes", value), ("topics", "topic%d" % state["changes"], value)])
+            store.metadata.change([("counters", "changes", value), ("topics", f"topic{state['changes']}", value)])
         offsets = [store.queue(1, number).next_offset for number in range(QUEUES)]
         line = json.dumps([offsets, len(owner.state), state["changes"]]).encode() + b"\n"
         store.when_durable(lambda error: acknowledged(line, error))
@@ -198,5 +198,6 @@ def check(store: DurableStore, owner: Owner, line: bytes) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    mark = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    run(sys.argv[1], mark, sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
     assert threading.active_count() == 1

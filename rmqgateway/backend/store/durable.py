@@ -12,7 +12,7 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 from zlib import crc32
 
@@ -27,7 +27,15 @@ from rmqgateway.backend.store.durable_queue import DurableQueue, timestamp_of
 from rmqgateway.backend.store.housekeeping import Housekeeping
 from rmqgateway.backend.store.interfaces import IMessageStore, Scope
 from rmqgateway.backend.store.metadata import LogMetadata
-from rmqgateway.backend.store.records import DROP, END, RECORD_HEADER, SEGMENT_HEADER, STATE, frame, pack_segment_header
+from rmqgateway.backend.store.records import (
+    DROP,
+    END,
+    RECORD_HEADER,
+    SEGMENT_HEADER,
+    STATE,
+    frame,
+    pack_segment_header,
+)
 from rmqgateway.backend.store.recovery import Recovery, rebuild_index
 from rmqgateway.backend.store.segment import Log, Segment
 from rmqgateway.backend.store.settings import StoreSettings
@@ -109,7 +117,9 @@ class DurableStore:
         self.recent: dict[int, bytes] = {}
         self.group = Group(0)
         self._older: deque[dict[int, bytes]] = deque()
-        self._recent_from = 0
+        self._recent_bytes = 0
+        #: Messages below this position are no longer in memory.
+        self.recent_floor = 0
         self._pending: deque[Group] = deque()
         self._under_way: Group | None = None
         self._opened = False
@@ -159,7 +169,7 @@ class DurableStore:
     def start_at(self, segment: Segment, tail: int) -> None:
         """Append to `segment` from `tail` on (called while opening)."""
         self.active, self.base, self.limit = segment, segment.base, segment.end
-        self.tail = self.durable = tail
+        self.tail = self.durable = self.recent_floor = tail
         if segment.keys is None:
             segment.keys = KeyTable()
         self.keys, self.touched = segment.keys, segment.touched
@@ -170,7 +180,8 @@ class DurableStore:
         """See IMessageStore."""
         if self._closing is not None:
             return self._closing
-        self._closing = done = Deferred()
+        done: Deferred[None] = Deferred()
+        self._closing = done
         if not self._opened:
             self._release(None)
             return done
@@ -287,13 +298,14 @@ class DurableStore:
 
     def _age_recent(self, size: int) -> None:
         """Start a new generation of recent messages when this one has its share; forget the oldest."""
-        self._recent_from += size
-        if self._recent_from >= self.settings.cache_bytes // _GENERATIONS:
-            self._recent_from = 0
+        self._recent_bytes += size
+        if self._recent_bytes >= self.settings.cache_bytes // _GENERATIONS:
+            self._recent_bytes = 0
             self._older.appendleft(self.recent)
             self.recent = {}
             if len(self._older) >= _GENERATIONS:
                 self._older.pop()
+                self.recent_floor = next(iter(self._older[-1]))
 
     def _begin(self) -> None:
         self.scheduled = False
@@ -468,6 +480,13 @@ class DurableStore:
             self.check_room()
 
     # Reading.
+
+    def fetch_run(self, positions: Sequence[int], max_bytes: int, found: list[bytes]) -> int:
+        """Durable messages that (mostly) are no longer among the recent ones: see Log.read_run."""
+        try:
+            return self.log.read_run(positions, self.durable, max_bytes, found, self._report)
+        except OSError as error:
+            raise StoreError(f"reading the log failed: {error}") from error
 
     def fetch(self, position: int, dense: bool) -> bytes | None:
         """A durable message that is not among the newest recent ones; None if it is damaged."""

@@ -113,7 +113,19 @@ class DurableQueue:
                     positions = positions[: max(end - offset, 0)]
             if not positions:
                 break
-            dense = positions[-1] - positions[0] < len(positions) << 14
+            first = positions[0]
+            if first < store.recent_floor:
+                dense = positions[-1] - first < len(positions) << 14
+                if dense and first:
+                    many = len(found)
+                    max_bytes = store.fetch_run(positions, max_bytes, found)
+                    if max_bytes < 0:
+                        return found
+                    left -= len(found) - many
+                    offset += len(positions)
+                    continue
+            else:
+                dense = False
             for position in positions:
                 message = recent.get(position)
                 if message is None:

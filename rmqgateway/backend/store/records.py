@@ -21,7 +21,8 @@ from zlib import crc32
 __all__ = [
     "DROP", "END", "MAGIC", "MAGIC_BYTES", "MESSAGE", "META", "PAD", "RECORD_HEADER", "SEGMENT_HEADER", "STATE", "VERSION",
     "Record", "frame", "pack_changes", "pack_head",
-    "pack_rest", "pack_segment_header", "pad", "parse", "size_at", "unpack_changes", "unpack_segment_header",
+    "pack_rest", "pack_segment_header", "pad", "parse", "size_at", "unpack_changes", "unpack_record",
+    "unpack_segment_header",
 ]  # fmt: skip
 
 #: The format version of segments, indexes, snapshots and the directory; a newer one is refused.
@@ -42,7 +43,8 @@ PAD = 6  # damaged bytes were here; length covers them
 #: length, kind, sub, number of keys, topic, queue, position; then magic, crc and these.
 pack_rest = Struct(">IBBHIIQ").pack
 pack_head = Struct(">II24s").pack
-_FULL = Struct(">IIIBBHIIQ")
+#: magic, crc, length, kind, sub, keys, topic, queue, position.
+unpack_record = Struct(">IIIBBHIIQ").unpack_from
 _SEGMENT = Struct(">8sII QQ")
 _SEGMENT_MAGIC = b"RMQGWLOG"
 _CHANGE = Struct(">HHi")
@@ -78,7 +80,7 @@ def size_at(buffer: bytes | memoryview, at: int, position: int) -> int:
     """How long the record whose header is at `at` says that it is, or 0 if there is no header for `position`."""
     if at + RECORD_HEADER > len(buffer):
         return 0
-    magic, _, length, _, _, keys, _, _, its_position = _FULL.unpack_from(buffer, at)
+    magic, _, length, _, _, keys, _, _, its_position = unpack_record(buffer, at)
     return RECORD_HEADER + int(length) + 4 * int(keys) if magic == MAGIC and its_position == position else 0
 
 
@@ -86,7 +88,7 @@ def parse(buffer: memoryview, at: int, position: int) -> Record | None:
     """The record at `at`, if a whole and undamaged one for this position is there."""
     if at + RECORD_HEADER > len(buffer):
         return None
-    magic, crc, length, kind, sub, keys, topic, queue, its_position = _FULL.unpack_from(buffer, at)
+    magic, crc, length, kind, sub, keys, topic, queue, its_position = unpack_record(buffer, at)
     begin = at + RECORD_HEADER
     end = begin + length
     total = RECORD_HEADER + length + 4 * keys

@@ -72,7 +72,7 @@ def fill(it: Opened) -> None:
             it.owner.state.append(piece)
             it.store.append_state(7, piece)
         if number % 100 == 50:
-            it.store.metadata.change([("topics", "topic%d" % number, b"settings")])
+            it.store.metadata.change([("topics", f"topic{number}", b"settings")])
         if number % 10 == 9:
             settle_clock(it.clock)
     settle_clock(it.clock)
@@ -103,7 +103,7 @@ def lost(path: Path) -> int:
     state = [piece for piece in it.owner.state if piece != b"last"]
     assert state == [piece for piece in wanted_state if piece in set(state)]
     topics = [key for key, _ in it.store.metadata.items("topics")]
-    assert sorted(topics) == sorted("topic%d" % number for number in range(50, MESSAGES, 100))
+    assert sorted(topics) == sorted(f"topic{number}" for number in range(50, MESSAGES, 100))
     missing = QUEUES * MESSAGES // QUEUES - len(found) + len(wanted_state) - len(state)
     # It goes on: what is appended now is there after the next start.
     queue = it.store.queue(1, 0)
