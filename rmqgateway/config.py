@@ -120,7 +120,9 @@ class Configuration:
                 return
         elif path[0] in self._types:
             if len(path) == 2:
-                self._check_key(given, path[1], [field.name for field in _fields(self._types[path[0]], path[0])])
+                self._check_key(
+                    given, path[1], [field.name for field in _fields(self._types[path[0]], path[0])]
+                )
                 return
         else:
             names = [*(name for name in self._types if name), "listeners", "front_ends"]
@@ -128,14 +130,18 @@ class Configuration:
             if len(path) == 1:
                 self._check_key(given, path[0], top if path[0] not in names else names)
                 return
-            raise ConfigurationError(f"{given.place}: there is no section {path[0]!r}{nearest(path[0], names)}")
+            raise ConfigurationError(
+                f"{given.place}: there is no section {path[0]!r}{nearest(path[0], names)}"
+            )
         shape = f"{path[0]}.NAME.key" if path[0] in ("front_ends", "listeners") else f"{path[0]}.key"
         raise ConfigurationError(f"{given.place}: expected {shape}, got {'.'.join(path)}")
 
     def _check_key(self, given: Given, key: str, names: list[str]) -> None:
         if key not in names:
             if key in SET_IN_LOCAL and given.path[0] == "store":
-                raise ConfigurationError(f"{given.place}: this is set in the section local (flush, cache_bytes, retention_…)")
+                raise ConfigurationError(
+                    f"{given.place}: this is set in the section local (flush, cache_bytes, retention_…)"
+                )
             raise ConfigurationError(f"{given.place}: there is no setting {key!r}{nearest(key, names)}")
 
     def _is_enabled(self, name: str, default: bool) -> bool:
@@ -178,7 +184,9 @@ class Configuration:
         has_endpoint = any(path[0] == "listeners" and path[2] == "endpoint" for path in self._given)
         found: dict[str, ListenerSettings] = {}
         if not has_endpoint:
-            found = {name: ListenerSettings(endpoint=endpoint) for name, endpoint in DEFAULT_LISTENERS.items()}
+            found = {
+                name: ListenerSettings(endpoint=endpoint) for name, endpoint in DEFAULT_LISTENERS.items()
+            }
         for name, all_given in named.items():
             settings = self._build(("listeners", name), ListenerSettings)
             if not settings.endpoint and name in found:
@@ -216,4 +224,6 @@ def _convert(given: Given, kind: Any) -> Any:
         shown = "******" if is_secret(given.path[-1], kind) else repr(value)
         more = f" ({error})" if "metadata" in dir(kind) or "annotated" in str(type(kind)).lower() else ""
         hint = nearest(str(value), choices(kind)) if choices(kind) else ""
-        raise ConfigurationError(f"{given.place}: expected {describe(kind)}, got {shown}{more}{hint}") from error
+        raise ConfigurationError(
+            f"{given.place}: expected {describe(kind)}, got {shown}{more}{hint}"
+        ) from error

@@ -31,7 +31,13 @@ def describe(kind: Any) -> str:
         return "one of " + ", ".join(str(member.value) for member in kind)
     if origin in (tuple, list, set, frozenset):
         return "a list"
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "nothing"}
+    names = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        NoneType: "nothing",
+    }
     return names.get(kind) or str(getattr(kind, "__name__", kind))
 
 

@@ -6,7 +6,14 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["DEFAULT_LISTENERS", "ListenerSettings", "ListeningSettings", "LoggingSettings", "ProcessSettings", "TLSSettings"]
+__all__ = [
+    "DEFAULT_LISTENERS",
+    "ListenerSettings",
+    "ListeningSettings",
+    "LoggingSettings",
+    "ProcessSettings",
+    "TLSSettings",
+]
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):

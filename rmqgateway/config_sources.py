@@ -11,10 +11,21 @@ from twisted.python.usage import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["PREFIX", "ConfigurationError", "Given", "from_environment", "from_file", "from_listen_flag", "from_set_flag"]
+__all__ = [
+    "PREFIX",
+    "ConfigurationError",
+    "Given",
+    "from_environment",
+    "from_file",
+    "from_listen_flag",
+    "from_set_flag",
+]
 
 #: Environment variables that are ours.
 PREFIX = "RMQGATEWAY_"
+
+#: The test suites' own; a gateway that they start inherits them.
+_TESTS = PREFIX + "TEST_"
 
 _LISTENER = re.compile(r"([a-z][a-z0-9_-]*)=(.+)", re.DOTALL)
 
@@ -48,7 +59,9 @@ def from_file(path: str) -> list[Given]:
         with open(path, "rb") as file:
             content = tomllib.load(file)
     except OSError as error:
-        raise ConfigurationError(f"the configuration file {path} cannot be read: {error.strerror or error}") from error
+        raise ConfigurationError(
+            f"the configuration file {path} cannot be read: {error.strerror or error}"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the configuration file {path} is no TOML: {error}") from error
     return list(_flatten((), content, path))
@@ -67,7 +80,7 @@ def from_environment(environment: Mapping[str, str]) -> list[Given]:
     """Read ``RMQGATEWAY_SECTION__KEY`` (and ``RMQGATEWAY_DATA_DIR`` and so on); ``RMQGATEWAY_CONFIG`` is left out."""
     found = []
     for variable, value in sorted(environment.items()):
-        if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG":
+        if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG" or variable.startswith(_TESTS):
             continue
         place = f"the environment variable {variable}"
         if variable == PREFIX + "LISTEN":
@@ -97,7 +110,9 @@ def from_listen_flag(text: str, place: str = "--listen") -> list[Given]:
     name, rest = match.groups() if match is not None else ("", text)
     endpoint, semicolon, front_ends = rest.partition(";")
     if not endpoint.strip():
-        raise ConfigurationError(f"{place} {text}: expected NAME=ENDPOINT, such as remoting=tcp:9876:interface=127.0.0.1")
+        raise ConfigurationError(
+            f"{place} {text}: expected NAME=ENDPOINT, such as remoting=tcp:9876:interface=127.0.0.1"
+        )
     if not name:
         name = re.sub(r"[^a-z0-9]+", "-", "-".join(endpoint.lower().split(":")[:2])).strip("-")
     place = f"{place} {text}" if place.startswith("--") else place

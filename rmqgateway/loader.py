@@ -99,7 +99,9 @@ def load_front_end(makers: Mapping[str, IFrontEndMaker], name: str) -> Any:
         hint = f"; install it: pip install '{maker.extra}'" if maker.extra else ""
         raise UsageError(f"the front-end {name!r} cannot be imported: {error}{hint}") from error
     except Exception as error:
-        raise UsageError(f"the front-end {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise UsageError(
+            f"the front-end {name!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     try:
         verifyObject(IFrontEnd, front_end)
         kinds = [kind for kind in _KINDS if kind.providedBy(front_end)]

@@ -1,0 +1,208 @@
+"""``run_tests.py [--soak] [SUITE...]``: the suites of tests/expected.toml, one after the other, each in its own process.
+
+Prints for each suite what ran, what was skipped and what was expected, and at the end one line: N passed, N failed,
+N skipped. A suite fails when a test fails, when fewer ran than expected, when it takes too long, and, with CI=true, when a
+test is skipped that expected.toml does not list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / ".build" / "results"
+
+
+class Outcome:
+    """What became of one suite.
+
+    :ivar problems: why it fails beyond failed tests. :ivar skips: (test, reason).
+    """
+
+    def __init__(self, name: str, least: int) -> None:
+        self.name = name
+        self.least = least
+        self.passed = 0
+        self.failed = 0
+        self.skips: list[tuple[str, str]] = []
+        self.problems: list[str] = []
+        self.seconds = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the suite is green."""
+        return not self.failed and not self.problems
+
+
+def judge(outcome: Outcome, suite: dict[str, Any], in_ci: bool) -> None:
+    """Compare what ran with what was expected, and note the problems.
+
+    A permitted skip counts as if it had run, so that a machine without a toolchain is not told a second time.
+    """
+    permitted = suite.get("skips", [])
+    counted = 0
+    for test, reason in outcome.skips:
+        if any(one["test"] in test for one in permitted):
+            counted += 1
+        elif in_ci:
+            outcome.problems.append(f"skipped without permission: {test} ({reason})")
+        else:
+            counted += 1
+    ran = outcome.passed + outcome.failed
+    if ran + counted < outcome.least:
+        outcome.problems.append(f"{ran} ran and {counted} were skipped, {outcome.least} were expected")
+
+
+def read_results(path: Path, outcome: Outcome) -> None:
+    """Count pytest's JUnit results."""
+    if not path.exists():
+        outcome.problems.append("pytest left no results: it broke off")
+        return
+    for case in ElementTree.parse(path).iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            outcome.failed += 1
+        elif skipped is not None:
+            outcome.skips.append((name, skipped.get("message") or ""))
+        else:
+            outcome.passed += 1
+
+
+def read_coverage(path: Path, wanted: dict[str, float], outcome: Outcome) -> None:
+    """Compare the branch coverage below each folder with the least that is wanted."""
+    files = json.loads(path.read_text())["files"] if path.exists() else {}
+    for folder, least in wanted.items():
+        possible = covered = 0
+        for name, file in files.items():
+            if name.startswith(folder + "/"):
+                summary = file["summary"]
+                possible += summary["num_statements"] + summary["num_branches"]
+                covered += summary["covered_lines"] + summary["covered_branches"]
+        share = 100.0 * covered / possible if possible else 0.0
+        print(f"   branch coverage of {folder}: {share:.1f} %, at least {least} is wanted")
+        if share < least:
+            outcome.problems.append(f"branch coverage of {folder} is {share:.1f} %, at least {least} is wanted")
+
+
+def run(command: list[str], environment: dict[str, str], seconds: float) -> int | None:
+    """Run a program in a group of its own; its status, or None when it took too long and was ended."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    try:
+        return process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return None
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+
+
+def run_suite(name: str, suite: dict[str, Any], soak: bool) -> Outcome:
+    """Run one suite and judge it."""
+    outcome = Outcome(name, suite["least"])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "protocols", "tap"))}
+    environment.update(suite.get("environment", {}))
+    if soak:
+        environment.update(suite.get("soak_environment", {}))
+    seconds = suite["seconds"] * (20 if soak else 1)
+    began = time.monotonic()
+    for command in suite.get("commands", []):
+        status = run([part.format(python=sys.executable) for part in command], environment, seconds)
+        if status == 0:
+            outcome.passed += 1
+        else:
+            outcome.failed += 1
+            outcome.problems.append(f"{' '.join(command[1:4])} {'took too long' if status is None else f'ended with {status}'}")
+    if "paths" in suite:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        results, coverage = RESULTS / f"{name}.xml", RESULTS / f"{name}.coverage.json"
+        results.unlink(missing_ok=True)
+        coverage.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={results}", *suite["paths"]]
+        if soak:
+            command += ["--override-ini=addopts=--import-mode=importlib -ra -p no:cacheprovider"]
+        wanted = suite.get("coverage")
+        if wanted:
+            environment["COVERAGE_FILE"] = str(RESULTS / f"{name}.coverage")
+            command += [f"--cov={folder}" for folder in wanted]
+            command += ["--cov-branch", f"--cov-report=json:{coverage}"]
+        status = run(command, environment, seconds)
+        if status is None:
+            outcome.problems.append(f"took longer than {seconds} s and was ended")
+        elif status not in (0, 1):
+            outcome.problems.append(f"pytest ended with {status}")
+        read_results(results, outcome)
+        if wanted:
+            read_coverage(coverage, wanted, outcome)
+    outcome.seconds = time.monotonic() - began
+    judge(outcome, suite, os.environ.get("CI", "").lower() == "true")
+    return outcome
+
+
+def has_something(suite: dict[str, Any]) -> bool:
+    """Whether any of the suite's paths holds a test."""
+    paths = [ROOT / path for path in suite.get("paths", [])]
+    return not paths or any(path.is_file() or any(path.rglob("test_*.py")) for path in paths)
+
+
+def show(outcomes: list[Outcome]) -> None:
+    """Print the table, the problems, the skips."""
+    print(f"\n{'suite':<14}{'ran':>7}{'failed':>8}{'skipped':>9}{'expected':>10}{'seconds':>9}")
+    for one in outcomes:
+        ran = one.passed + one.failed
+        print(
+            f"{one.name:<14}{ran:>7}{one.failed:>8}{len(one.skips):>9}{one.least:>10}{one.seconds:>9.0f}"
+            f"  {'' if one.ok else 'FAILED'}"
+        )
+    for one in outcomes:
+        for test, reason in one.skips:
+            print(f"skipped  {one.name}: {test}: {reason}")
+    for one in outcomes:
+        for problem in one.problems:
+            print(f"FAILED   {one.name}: {problem}")
+
+
+def main() -> int:
+    """Run what is asked for; the status for make."""
+    suites: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "tests" / "expected.toml").read_text())["suites"]
+    parser = argparse.ArgumentParser(description="Run the suites of tests/expected.toml.")
+    parser.add_argument("--soak", action="store_true", help="with the long parameters")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"some of: {' '.join(suites)}")
+    arguments = parser.parse_args()
+    unknown = set(arguments.suites) - set(suites)
+    if unknown:
+        parser.error(f"there is no suite {', '.join(sorted(unknown))}; there is {', '.join(suites)}")
+    outcomes = []
+    for name, suite in suites.items():
+        if (arguments.suites and name not in arguments.suites) or (suite.get("optional") and not has_something(suite)):
+            continue
+        print(f"== {name}", flush=True)
+        outcomes.append(run_suite(name, suite, arguments.soak))
+        sys.stdout.flush()
+    show(outcomes)
+    # A suite that fails for another reason than a test counts as one failure: the line must not look green.
+    failed = sum(one.failed or len(one.problems) for one in outcomes)
+    passed, skipped = sum(one.passed for one in outcomes), sum(len(one.skips) for one in outcomes)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
