@@ -9,6 +9,12 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from rmqgateway.backend.local.admin_clients import AdminClients
+from rmqgateway.backend.local.admin_messages import AdminMessages
+from rmqgateway.backend.local.admin_progress import AdminProgress
+from rmqgateway.backend.local.admin_runtime import AdminRuntime
+from rmqgateway.backend.local.admin_topics import AdminTopics
+from rmqgateway.backend.local.assignments import QueueAssignments
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, wall_clock_ms
 from rmqgateway.backend.local.delays import Delays
@@ -79,6 +85,16 @@ class LocalBackend:
         self.popping = Popping(core, self.topics, self.groups, self.clients, self.offsets, moves, self.waits)
         self.relays = Relays(core, self.clients)
         self.name_server = NameServer(core, self.topics)
+        administration = [
+            AdminTopics(core, self.topics, self.groups, self.clients, self.offsets, self.statistics),
+            AdminProgress(
+                core, self.topics, self.clients, self.offsets, self.popping, self.relays, self.statistics
+            ),
+            AdminClients(core, self.clients),
+            AdminMessages(core, self.topics),
+            AdminRuntime(core, self.statistics, self.timers),
+            QueueAssignments(core, self.topics, self.groups, self.clients, self.name_server),
+        ]
         #: In the order of starting; sessions' ends and stopping go the other way round.
         self.components: list[Component] = [
             self.topics,
@@ -98,6 +114,7 @@ class LocalBackend:
             self.popping,
             self.relays,
             self.name_server,
+            *administration,
         ]
 
     def handlers(self) -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:

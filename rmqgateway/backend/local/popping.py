@@ -680,6 +680,11 @@ class Popping(Component):
         popped = self.state.places.get((group, topic.number), {}).get(queue_id)
         return None if popped is None else popped.in_flight(self.core.now_ms())
 
+    def unsettled(self, group: str, topic: Topic, queue_id: int) -> int:
+        """How many messages of a queue the group was given and has not acknowledged, in flight or due again."""
+        popped = self.state.places.get((group, topic.number), {}).get(queue_id)
+        return 0 if popped is None else len(popped.entries)
+
 
 def _wake(reply: Any, place: _Place) -> Any:
     place.wake()

@@ -1,7 +1,8 @@
-"""Counters by topic and group, and rates over the last minute, for those who administer."""
+"""Counters by topic and group, and rates over the last minute, hour and day, for those who administer."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Any, TypeVar
 
@@ -13,30 +14,46 @@ __all__ = ["Counter", "Statistics"]
 K = TypeVar("K")
 
 _SAMPLE_S = 10.0
-_SAMPLES = 7  # of the last minute
+#: (seconds between samples, how many): for the last minute, hour and day.
+_SPANS = ((_SAMPLE_S, 7), (600.0, 7), (3600.0, 25))
+
+#: When (reactor seconds), messages, bytes.
+_Sample = tuple[float, int, int]
 
 
 class Counter:
-    """Messages and bytes since the start of the process, and samples of the last minute."""
+    """Messages and bytes since the start of the process, and samples of the last minute, hour and day."""
 
-    __slots__ = ("bytes", "messages", "samples")
+    __slots__ = ("_samples", "bytes", "messages")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self.messages = 0
         self.bytes = 0
-        self.samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
+        self._samples: tuple[deque[_Sample], ...] = tuple(deque([(now, 0, 0)], size) for _, size in _SPANS)
 
     def add(self, messages: int, size: int) -> None:
         """Count."""
         self.messages += messages
         self.bytes += size
 
+    def sample(self, now: float) -> None:
+        """Remember the counts of now, where the last sample is old enough."""
+        for (every, _), samples in zip(_SPANS, self._samples, strict=True):
+            if not samples or now - samples[-1][0] >= every - 0.5:
+                samples.append((now, self.messages, self.bytes))
+
+    def within(self, now: float, seconds: float) -> tuple[int, int, float]:
+        """Messages and bytes of the last so many seconds, as far as they were sampled, and over how many seconds."""
+        samples = self._samples[0 if seconds <= 60 else 1 if seconds <= 3600 else 2]
+        for when, messages, size in samples:
+            if now - when <= seconds + _SAMPLE_S:
+                return self.messages - messages, self.bytes - size, now - when
+        return 0, 0, 0.0
+
     def rate(self, now: float) -> float:
         """Messages per second over the last minute, as far as it was sampled."""
-        if not self.samples:
-            return 0.0
-        time, messages = self.samples[0]
-        return (self.messages - messages) / (now - time) if now > time else 0.0
+        messages, _, over = self.within(now, 60.0)
+        return messages / over if over > 0 else 0.0
 
 
 class Statistics(Component):
@@ -53,6 +70,10 @@ class Statistics(Component):
         self.dead_letters: dict[str, Counter] = {}
         self.puts: dict[str, Counter] = {}
         self.started_ms = core.now_ms()
+        #: Totals at the last two midnights (local time), as far as this process has lived.
+        self.puts_at_yesterday = self.puts_at_midnight = 0
+        self.gets_at_yesterday = self.gets_at_midnight = 0
+        self._day = time.localtime(self.started_ms / 1000).tm_yday
         self._topics = topics
 
     def start(self) -> None:
@@ -86,6 +107,19 @@ class Statistics(Component):
         counter = self.gets.get((group, topic))
         return 0.0 if counter is None else counter.rate(self.core.reactor.seconds())
 
+    def put_counter(self, topic: str) -> Counter | None:
+        """What was put into a topic, up to now."""
+        self._take(topic)
+        return self.puts.get(topic)
+
+    def rates(self) -> tuple[float, float]:
+        """Messages per second over the last minute, put and handed out, all topics together."""
+        now = self.core.reactor.seconds()
+        for name in self._topics.by_name:
+            self._take(name)
+        puts = sum(counter.rate(now) for counter in self.puts.values())
+        return puts, sum(counter.rate(now) for counter in self.gets.values())
+
     def total_puts(self) -> tuple[int, int]:
         """Messages and bytes put into all topics since the start."""
         topics = self._topics.by_name.values()
@@ -97,8 +131,7 @@ class Statistics(Component):
         return sum(counter.messages for counter in counters), sum(counter.bytes for counter in counters)
 
     def _new(self, table: dict[K, Counter], key: K) -> Counter:
-        counter = Counter()
-        counter.samples.append((self.core.reactor.seconds(), 0))
+        counter = Counter(self.core.reactor.seconds())
         table[key] = counter
         return counter
 
@@ -115,6 +148,11 @@ class Statistics(Component):
         tables: list[dict[Any, Counter]] = [self.puts, self.gets, self.send_backs, self.dead_letters]
         for table in tables:
             for counter in table.values():
-                counter.samples.append((now, counter.messages))
+                counter.sample(now)
         for name in self.puts.keys() - self._topics.by_name.keys():
             del self.puts[name]
+        day = time.localtime(self.core.now_ms() / 1000).tm_yday
+        if day != self._day:
+            self._day = day
+            self.puts_at_yesterday, self.puts_at_midnight = self.puts_at_midnight, self.total_puts()[0]
+            self.gets_at_yesterday, self.gets_at_midnight = self.gets_at_midnight, self.total_gets()[0]
