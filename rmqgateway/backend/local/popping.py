@@ -89,16 +89,29 @@ class _Place:
             )
         return found
 
+    def sources(self) -> list[Topic]:
+        """Every topic that a receive here gets messages from: its own, and where its retries wait."""
+        found = [self.topic]
+        for name in (names.pop_retry_topic(self.group, self.topic.name), names.retry_topic(self.group)):
+            topic = self.owner.topics.get(name)
+            if topic is not None:
+                found.append(topic)
+        return found
+
     def has_work(self, now: int) -> bool:
         """Whether a receive may find something; cheap, and may be wrong only by saying yes."""
-        for queue_id in range(self.topic.read_queues):
-            popped = self.popped.get(queue_id)
-            stored = self.topic.queue(queue_id).stored
-            if popped is None:
-                if stored.max_offset > stored.min_offset:
+        for topic in self.sources():
+            popped_queues = self.owner.state.places.get((self.group, topic.number), {})
+            for queue_id in range(topic.read_queues):
+                popped = popped_queues.get(queue_id)
+                stored = topic.queue(queue_id).stored
+                if popped is None:
+                    if stored.max_offset > max(
+                        self.owner.offsets.get(self.group, topic.name, queue_id), stored.min_offset
+                    ):
+                        return True
+                elif popped.next_offset < stored.max_offset or popped.has_due(now):
                     return True
-            elif popped.next_offset < stored.max_offset or popped.has_due(now):
-                return True
         return False
 
     def wake(self) -> None:
@@ -116,15 +129,24 @@ class _Place:
 
     def plan(self) -> None:
         """Wake up when the next message in flight becomes visible, if anybody waits for it."""
+        sources = self.sources()
         if not self.waiting:
-            self.topic.waiting.pop(self, None)
+            for topic in sources:
+                topic.waiting.pop(self, None)
             if self.timer is not None:
                 self.timer.cancel()
                 self.timer = None
             return
-        self.topic.waiting[self] = None
         now = self.owner.core.now_ms()
-        times = [when for popped in self.popped.values() if (when := popped.next_visible_at(now)) is not None]
+        times = []
+        for topic in sources:
+            topic.waiting[self] = None
+            for queue in topic.known_queues():
+                queue.watch()
+            for popped in self.owner.state.places.get((self.group, topic.number), {}).values():
+                when = popped.next_visible_at(now)
+                if when is not None:
+                    times.append(when)
         if not times:
             return
         at = max(min(times), now + 1)
@@ -189,8 +211,6 @@ class _Receive:
             wait_ms = min(command.wait_ms, self.owner.core.settings.long_poll_max_ms)
             self._wait = waits.add((self.place,), wait_ms, self.context.session, self._woken, self._ended)
             self.place.plan()
-            for queue in self.place.topic.known_queues():
-                queue.watch()
         return self.deferred
 
     def _look(self) -> ReceivedMessages | None:
