@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +30,14 @@ class Credential(msgspec.Struct, frozen=True):
     signed_at: float | None = None
     security_token: str = ""
     token: str = ""
+
+    @classmethod
+    def from_password(cls, name: str, password: str) -> Credential:
+        """For protocols that send the secret itself (STOMP's passcode, MQTT's password): the password is the access key's
+        secret key, and signs the name. Take it only from a connection that nobody can listen to."""
+        signed = name.encode()
+        signature = hmac.new(password.encode(), signed, hashlib.sha256).digest()
+        return cls(name, signature, signed, "HmacSHA256")
 
 
 class Context:

@@ -255,35 +255,48 @@ class IGateway(Interface):
 
 
 class ISubscription(Interface):
-    """One consumer's stream of messages. Every message delivered is settled exactly once, or released at the end."""
+    """One consumer's stream of messages. Every message delivered is settled exactly once, or released at the end.
+
+    Credit is spent by each delivery and comes back only by `grant`: a front-end with a window of N grants N, and one more
+    for each settlement.
+    """
 
     def grant(messages: int, size: int = 0) -> None:
-        """Allow that many more messages (and, if not 0, bytes) to be delivered. Adds up; clamped by settings."""
+        """Allow that many more messages (and, if not 0, bytes) to be delivered. Adds up; clamped by settings.
+
+        The sink may be called before this returns. Bytes may be passed by one message: the last is never cut.
+        """
 
     def settle(receipt_handle: str, settlement: Settlement, delay_ms: int = 0) -> Deferred[None]:
-        """Say what became of a delivery: ACCEPT, RELEASE (visible at once), REJECT (dead-letter queue), RETRY_AFTER.
+        """Say what became of a delivery: ACCEPT, RELEASE (visible at once), REJECT (dead-letter queue), RETRY_AFTER
+        (visible after `delay_ms`). Fires when that is durable.
 
-        Fails with GatewayError BAD_RECEIPT_HANDLE if it was not delivered here or is settled already.
+        Fails with GatewayError BAD_RECEIPT_HANDLE if it was not delivered here or is settled already,
+        RECEIPT_HANDLE_EXPIRED if its time was over. A settlement that fails is not tried again: the message comes again.
         """
 
     def pause() -> None:
-        """Deliver nothing until `resume`, whatever the credit (the peer does not read)."""
+        """Deliver nothing until `resume`, whatever the credit (the peer does not read). What was received already is
+        kept, and its handles renewed."""
 
     def resume() -> None:
         """Deliver again."""
 
     def close() -> Deferred[None]:
-        """End: everything delivered and not settled becomes visible at once; fires when that is durable."""
+        """End: everything delivered and not settled becomes visible at once; fires when that is durable. The end of the
+        session does the same."""
 
 
 class ISubscriptionSink(Interface):
     """Who gets what a subscription delivers."""
 
     def deliver(delivery: Delivery) -> None:
-        """Take one message. Synchronous; to slow down, call `pause`."""
+        """Take one message. Synchronous; to slow down, call `pause`. An exception ends the subscription."""
 
     def failed(error: Exception) -> None:
-        """The subscription ended by an error (GatewayError); it is closed already."""
+        """The subscription ended by an error (GatewayError); it is closed already, and everything is given back. Called
+        for a refusal that no retry can change, such as TOPIC_NOT_FOUND: execute ``QueryRoute(topic, create=True)`` before
+        subscribing where a topic is to come into being by that. What may pass (BUSY …) is tried again here."""
 
 
 class IBackend(Interface):

@@ -7,6 +7,7 @@ error, renewing handles of slow consumers, giving messages back when the client 
 from __future__ import annotations
 
 import enum
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,7 @@ from rmqgateway.commands import (
     ChangedInvisibleDuration,
     ChangeInvisibleDuration,
     ForwardToDeadLetterQueue,
+    InitMode,
     ReceivedMessages,
     ReceiveMessages,
 )
@@ -65,6 +67,7 @@ class Subscription(msgspec.Struct, frozen=True):
     :ivar auto_renew: handles are renewed while the client is connected, so that slow handling is not a redelivery.
     :ivar accept_on_delivery: acknowledge each message once the sink has taken it (at most once from the client's side).
     :ivar batch: how many messages one receive asks for at most.
+    :ivar init_mode: where a group begins that has never consumed a queue.
     """
 
     group: str
@@ -76,10 +79,16 @@ class Subscription(msgspec.Struct, frozen=True):
     accept_on_delivery: bool = False
     batch: int = 32
     client_id: str = ""
+    init_mode: InitMode = InitMode.MIN
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One message for the sink. :ivar message: the whole stored message (``rmqgateway.wire.stored_message``)."""
+    """One message for the sink.
+
+    :ivar message: the whole stored message (``rmqgateway.wire.stored_message``).
+    :ivar receipt_handle: what `ISubscription.settle` takes; it stays the same while the real handle is renewed.
+    :ivar delivery_attempt: 1 for the first delivery.
+    """
 
     message: bytes
     receipt_handle: str
@@ -124,17 +133,20 @@ class ReceiveLoop:
         self._credit = 0
         self._credit_bytes: int | None = None
         self._in_flight: dict[str, _InFlight] = {}
+        #: Received, and kept until `resume`: in flight already.
+        self._ready: deque[Delivery] = deque()
         self._receiving: Deferred[Any] | None = None
         self._retry: IDelayedCall | None = None
         self._pause = FIRST_PAUSE
         self._paused = False
         self._filling = False
+        self._delivering = False
         self._closed = False
         context.session.on_end(self._session_ended)
 
     @property
     def in_flight(self) -> int:
-        """Delivered and not settled."""
+        """Delivered, or kept for delivery, and not settled."""
         return len(self._in_flight)
 
     def grant(self, messages: int, size: int = 0) -> None:
@@ -148,6 +160,7 @@ class ReceiveLoop:
 
     def resume(self) -> None:
         self._paused = False
+        self._deliver()
         self._fill()
 
     # Receiving.
@@ -158,6 +171,7 @@ class ReceiveLoop:
             and not self._paused
             and self._credit > 0
             and (self._credit_bytes is None or self._credit_bytes > 0)
+            and not self._ready
             and self._receiving is None
             and self._retry is None
         )
@@ -182,6 +196,7 @@ class ReceiveLoop:
                         wait_ms=WAIT_MS,
                         filter=wanted.filter,
                         fifo=wanted.fifo,
+                        init_mode=wanted.init_mode,
                         client_id=wanted.client_id,
                     ),
                 )
@@ -193,28 +208,57 @@ class ReceiveLoop:
 
     def _received(self, reply: ReceivedMessages) -> None:
         self._receiving = None
-        self._pause = FIRST_PAUSE
-        if reply.polling_full and not reply.messages:
+        if not reply.messages and (reply.polling_full or self._filling):
+            # Nothing, and at once: asking again without a pause would be a loop that never ends.
             self._retry_later()
+        else:
+            self._pause = FIRST_PAUSE
         now = self._gateway.reactor.seconds()
+        for message in reply.messages:
+            handle = message.receipt_handle
+            if self._closed:
+                self._give_back(handle)
+                continue
+            self._credit -= 1
+            if self._credit_bytes is not None:
+                self._credit_bytes -= len(message.message)
+            self._in_flight[handle] = flight = _InFlight(handle, now)
+            self._plan_renewal(handle, flight)
+            self._ready.append(Delivery(message.message, handle, message.delivery_attempt))
+        self._deliver()
+        self._fill()
+
+    def _deliver(self) -> None:
+        """Hand over what is ready; a loop, not a recursion, when the sink pauses, resumes and settles meanwhile."""
+        if self._delivering:
+            return
+        self._delivering = True
         self._gateway.outbox.enter()
         try:
-            for message in reply.messages:
-                if self._closed:
-                    self._give_back(message.receipt_handle)
+            while self._ready and not self._paused:
+                delivery = self._ready.popleft()
+                handle = delivery.receipt_handle
+                if not self._still_ours(handle):
                     continue
-                self._credit -= 1
-                if self._credit_bytes is not None:
-                    self._credit_bytes -= len(message.message)
-                handle = message.receipt_handle
-                self._in_flight[handle] = flight = _InFlight(handle, now)
-                self._plan_renewal(handle, flight)
-                self._sink.deliver(Delivery(message.message, handle, message.delivery_attempt))
+                self._sink.deliver(delivery)
                 if self._subscription.accept_on_delivery and handle in self._in_flight:
                     self.settle(handle, Settlement.ACCEPT).addErrback(self._not_settled)
+        except Exception:
+            self._broken(Failure())
         finally:
+            self._delivering = False
             self._gateway.outbox.leave()
-        self._fill()
+
+    def _still_ours(self, handle: str) -> bool:
+        """Whether a message that was kept has not become visible to others meanwhile."""
+        flight = self._in_flight.get(handle)
+        if flight is None:
+            return False
+        wanted = self._subscription
+        if not wanted.auto_renew and self._gateway.reactor.seconds() - flight.began >= wanted.invisible_ms / 1000:
+            del self._in_flight[handle]
+            return False
+        return True
 
     def _refused(self, failure: Failure) -> None:
         self._receiving = None
@@ -230,7 +274,7 @@ class ReceiveLoop:
         self._sink.failed(error if isinstance(error, Exception) else GatewayError(Code.INTERNAL, str(error)))
 
     def _broken(self, failure: Failure) -> None:
-        """The sink raised: its front-end's fault; the stream ends, nothing is lost."""
+        """The sink raised: its front-end's fault; the stream ends, and everything not settled is given back."""
         log.failure("delivering failed", failure=failure)
         self.close().addErrback(self._not_settled)
         self._sink.failed(GatewayError(Code.INTERNAL, "delivering failed; the gateway's log has the cause"))
@@ -331,6 +375,7 @@ class ReceiveLoop:
             return succeed(None)
         self._closed = True
         self._credit = 0
+        self._ready.clear()
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
