@@ -117,7 +117,7 @@ class Delays(Component):
 class _Level:
     """One delay level: follows its queue (`queues.Waiter`)."""
 
-    __slots__ = ("_delay_ms", "_number", "_owner", "_queue", "_timer")
+    __slots__ = ("_delay_ms", "_noticed", "_number", "_owner", "_queue", "_timer")
 
     def __init__(self, owner: Delays, number: int, delay_ms: int, queue: Queue) -> None:
         self._owner = owner
@@ -125,6 +125,7 @@ class _Level:
         self._delay_ms = delay_ms
         self._queue = queue
         self._timer: IDelayedCall | None = None
+        self._noticed = (0, 0.0)
         queue.waiting[self] = None
         self._look()
 
@@ -145,6 +146,16 @@ class _Level:
     def _sleep(self, seconds: float) -> None:
         self._timer = self._owner.core.later(min(seconds, _LONGEST_SLEEP), self._look)
 
+    def _from_the_future(self, offset: int) -> float:
+        """How many ms a message still waits that seems to be stored later than now: the wall clock was set back. Nobody
+        knows how long it has waited; it waits for the whole delay from the moment when that was noticed."""
+        before, since = self._noticed
+        now = self._owner.core.reactor.seconds()
+        if offset >= before:
+            self._noticed = (self._queue.stored.max_offset, now)
+            since = now
+        return self._delay_ms - (now - since) * 1000
+
     def _look(self) -> None:
         self._timer = None
         owner, stored = self._owner, self._queue.stored
@@ -154,8 +165,9 @@ class _Level:
         now = owner.core.now_ms()
         try:
             for message in messages:
-                # A clock that was set back must not make messages wait longer than their delay.
-                ahead = min(store_timestamp(message) + self._delay_ms - now, self._delay_ms)
+                ahead = store_timestamp(message) + self._delay_ms - now
+                if ahead > self._delay_ms:
+                    ahead = self._from_the_future(queue_offset(message))
                 if ahead > 0:
                     pause = ahead / 1000
                     break
@@ -167,7 +179,7 @@ class _Level:
             if offset > first:
                 owner.delivered(self._number, offset)
         except StoreError as error:
-            _log.warn("delay level {level} waits: {error}", level=self._number, error=error)
+            _log.warn("delay level {number} waits: {error}", number=self._number, error=error)
             pause = _PAUSE
             if offset > first:
                 owner.offsets[self._number] = offset
