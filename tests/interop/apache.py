@@ -168,7 +168,14 @@ class Apache:
 def _route_code(port: int, topic: str) -> int:
     """Code of a name server's answer to GET_ROUTEINFO_BY_TOPIC (105)."""
     head = json.dumps(
-        {"code": 105, "extFields": {"topic": topic}, "flag": 0, "language": "JAVA", "opaque": 1, "version": 475}
+        {
+            "code": 105,
+            "extFields": {"topic": topic},
+            "flag": 0,
+            "language": "JAVA",
+            "opaque": 1,
+            "version": 475,
+        }
     ).encode()
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(struct.pack(">II", 4 + len(head), len(head)) + head)

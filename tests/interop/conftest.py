@@ -24,8 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*programs): skipped, with the reason, where one is not installed")
-    config.addinivalue_line("markers", "gateway_only: a promise of the gateway that Apache RocketMQ does not make")
+    config.addinivalue_line(
+        "markers", "needs(*programs): skipped, with the reason, where one is not installed"
+    )
+    config.addinivalue_line(
+        "markers", "gateway_only: a promise of the gateway that Apache RocketMQ does not make"
+    )
 
 
 def against(config: pytest.Config) -> str:

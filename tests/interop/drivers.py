@@ -76,7 +76,9 @@ class Driver:
             except (ValueError, TypeError):
                 continue
             measured = [
-                f"{key}={value}" for key, value in result.figures.items() if isinstance(value, (int, float, list))
+                f"{key}={value}"
+                for key, value in result.figures.items()
+                if isinstance(value, (int, float, list))
             ]
             if measured:
                 FIGURES.append(f"{self.label} {result.name}: {', '.join(measured)}")

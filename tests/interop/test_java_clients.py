@@ -125,9 +125,7 @@ def drivers(
 @pytest.mark.parametrize(
     ("run", "scenario"), [(run, scenario) for run, names in RUNS.items() for scenario in names]
 )
-def test_java_client(
-    run: str, scenario: str, drivers: dict[str, dict[str, Driver]], server: Server
-) -> None:
+def test_java_client(run: str, scenario: str, drivers: dict[str, dict[str, Driver]], server: Server) -> None:
     drivers[run][scenario].judge(scenario, server.output())
 
 

@@ -246,6 +246,9 @@ final class Producing {
         producer.setRetryTimesWhenSendFailed(0);
         stage.start(producer);
         Stage.create(producer, stage.topic);
+        Wire wire = new Wire(stage, producer);
+        String address = wire.brokerOf(producer.fetchPublishMessageQueues(stage.topic).get(0));
+        Object connection = wire.connection(address);
         for (int size : new int[] {(4 << 20) + 1, 6 << 20}) {
             try {
                 SendResult result = producer.send(new Message(stage.topic, noise(size)));
@@ -257,6 +260,7 @@ final class Producing {
             }
         }
         Stage.send(producer, stage.message("after"));
+        Stage.check(connection == wire.connection(address), "the connection did not survive the refusal");
         stage.concurrent("a");
         stage.received.awaitBodies(20, new HashSet<>(Arrays.asList("after")));
         Stage.same(1, stage.received.count(), "deliveries");

@@ -1,3 +1,4 @@
+import java.lang.reflect.Field;
 import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
@@ -43,6 +44,16 @@ final class Wire {
 
     RemotingCommand askNameServer(int code, Map<String, String> fields) throws Exception {
         return ask(namesrv, code, fields, null);
+    }
+
+    /** The client's open connection to an address; another object means that it had to connect again. */
+    Object connection(String address) throws Exception {
+        Field tables = client.getClass().getDeclaredField("channelTables");
+        tables.setAccessible(true);
+        Object wrapper = ((Map<?, ?>) tables.get(client)).get(address);
+        Method getter = wrapper.getClass().getDeclaredMethod("getChannel");
+        getter.setAccessible(true);
+        return getter.invoke(wrapper);
     }
 
     static Map<String, String> fields(String... pairs) {
