@@ -101,7 +101,11 @@ class Delays(Component):
         self.apply(piece)
 
     def apply(self, payload: bytes) -> None:
-        _, level, offset = _decode(payload)
+        try:
+            _, level, offset = _decode(payload)
+        except msgspec.MsgspecError as error:
+            _log.error("a record of delay levels is passed over: {error}", error=error)
+            return
         self.offsets[level] = offset
 
     def snapshot(self) -> Iterable[bytes]:
@@ -165,7 +169,7 @@ class _Level:
         now = owner.core.now_ms()
         try:
             for message in messages:
-                ahead = store_timestamp(message) + self._delay_ms - now
+                ahead: float = store_timestamp(message) + self._delay_ms - now
                 if ahead > self._delay_ms:
                     ahead = self._from_the_future(queue_offset(message))
                 if ahead > 0:

@@ -64,7 +64,12 @@ class Groups(Component):
         for name in _PREDEFINED:
             self.by_name[name] = GroupConfig(name)
         for name, value in metadata.items(_TABLE):
-            self.by_name[name] = _decode(value).config
+            try:
+                self.by_name[name] = _decode(value).config
+            except msgspec.MsgspecError as error:
+                _log.error(
+                    "the record of consumer group {name} is passed over: {error}", name=name, error=error
+                )
 
     def find(self, name: str) -> GroupConfig:
         """The group's configuration; the group is created if that is allowed.

@@ -6,11 +6,15 @@ As RocketMQ's ``RebalanceLockManager`` they are not durable: after a restart cli
 from __future__ import annotations
 
 from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.backend.local.names import check_client_id, check_group
 from rmqgateway.commands.pulling import LockedQueues, LockQueues, UnlockQueues
 from rmqgateway.context import Context
+from rmqgateway.errors import Code, GatewayError
 from rmqgateway.message import MessageQueue
 
 __all__ = ["Locks"]
+
+_MAX_QUEUES = 65_536
 
 
 class Locks(Component):
@@ -37,6 +41,12 @@ class Locks(Component):
         return client_id if until > self.core.reactor.seconds() else None
 
     def lock_queues(self, context: Context, command: LockQueues) -> LockedQueues:
+        check_group(command.group)
+        check_client_id(command.client_id)
+        if len(command.queues) > _MAX_QUEUES:
+            raise GatewayError(
+                Code.BAD_REQUEST, f"expected at most {_MAX_QUEUES} queues, got {len(command.queues)}"
+            )
         now = self.core.reactor.seconds()
         until = now + self.core.settings.lock_expiry_s
         held = self._groups.setdefault(command.group, {})

@@ -40,6 +40,7 @@ class Offsets(Component):
     def __init__(self, core: Core, topics: Topics, groups: Groups) -> None:
         super().__init__(core)
         self._topics = topics
+        self._groups = groups
         self._table: dict[str, dict[str, dict[int, int]]] = {}
         self._dirty: dict[str, dict[tuple[str, int], int]] = {}
         self._waiting: list[Deferred[None]] = []
@@ -134,10 +135,12 @@ class Offsets(Component):
 
     def update_consumer_offset(self, context: Context, command: UpdateConsumerOffset) -> Deferred[None]:
         topic = self._topics.find(command.topic)
+        self._groups.find(command.group)
         if not 0 <= command.queue_id < max(topic.read_queues, topic.write_queues):
             raise GatewayError(
                 Code.BAD_OFFSET,
-                f"topic {topic.name}: expected a queue id below {topic.read_queues}, got {command.queue_id}",
+                f"topic {topic.name}: expected a queue id below {max(topic.read_queues, topic.write_queues)},"
+                f" got {command.queue_id}",
             )
         if command.offset < 0:
             raise GatewayError(Code.BAD_OFFSET, f"expected an offset of at least 0, got {command.offset}")
@@ -149,7 +152,11 @@ class Offsets(Component):
         self.apply(piece)
 
     def apply(self, payload: bytes) -> None:
-        _, group, changes = _decode(payload)
+        try:
+            _, group, changes = _decode(payload)
+        except msgspec.MsgspecError as error:
+            _log.error("a record of consumer offsets is passed over: {error}", error=error)
+            return
         for topic, queue_id, offset in changes:
             self._apply(group, topic, queue_id, offset)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 
 import msgspec
 
@@ -11,6 +12,28 @@ __all__ = ["DELAY_LEVELS", "Flush", "LocalSettings", "parse_delay_levels"]
 #: RocketMQ's messageDelayLevel.
 DELAY_LEVELS = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
 
+_NAME = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
+_POSITIVE = (
+    "default_queues",
+    "max_queues",
+    "max_topics",
+    "max_groups",
+    "max_message_size",
+    "max_batch_messages",
+    "max_properties_size",
+    "pull_max_messages",
+    "pull_max_bytes",
+    "pull_max_scan",
+    "max_waits",
+    "retention_hours",
+    "client_expiry_s",
+    "lock_expiry_s",
+    "offset_interval_ms",
+    "relay_timeout_s",
+    "transaction_interval_s",
+    "transaction_check_max",
+    "timer_max_delay_s",
+)
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -75,7 +98,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     flush: Flush = Flush.SYNC
     retention_hours: float = 72.0
     retention_bytes: int = 0
-    cache_bytes: int = 64 * 1024 * 1024
+    cache_bytes: int = 32 * 1024 * 1024
     client_expiry_s: float = 120.0
     lock_expiry_s: float = 60.0
     offset_interval_ms: int = 200
@@ -84,6 +107,34 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     transaction_interval_s: float = 30.0
     transaction_check_max: int = 15
     timer_max_delay_s: int = 3 * 86_400
+
+    def __post_init__(self) -> None:
+        """:raise ValueError: naming the setting, what was expected and what came."""
+        for name in ("cluster_name", "broker_name"):
+            value = getattr(self, name)
+            if not _NAME(value) or len(value) > 127:  # a topic is called so
+                raise ValueError(
+                    f"{name}: expected 1 to 127 characters of a-z, A-Z, 0-9, _ and -, got {value!r}"
+                )
+        if self.cluster_name == self.broker_name:
+            raise ValueError(
+                f"broker_name: expected another name than the cluster's, got {self.broker_name!r}"
+            )
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value <= 0:
+                raise ValueError(f"{name}: expected more than 0, got {value}")
+        for name in ("retention_bytes", "cache_bytes", "long_poll_max_ms"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        if self.max_properties_size > 32767:
+            raise ValueError(f"max_properties_size: expected at most 32767, got {self.max_properties_size}")
+        if self.default_queues > self.max_queues:
+            raise ValueError(
+                f"default_queues: expected at most max_queues ({self.max_queues}), got {self.default_queues}"
+            )
+        if not parse_delay_levels(self.delay_levels):
+            raise ValueError("delay_levels: expected at least one level")
 
 
 def parse_delay_levels(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rmqgateway.backend.local import names
@@ -35,6 +36,7 @@ class _Record(msgspec.Struct, array_like=True):
     config: TopicConfig
 
 
+_log = Logger()
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Record).decode
 
@@ -62,10 +64,23 @@ class Topics(Component):
         metadata = self.core.store.metadata
         self._next_number = int(metadata.get(_COUNTERS, _NEXT) or b"1")
         self.version = int(metadata.get(_COUNTERS, _VERSION) or b"0")
-        for _, value in metadata.items(_TABLE):
-            record = _decode(value)
+        for name, value in metadata.items(_TABLE):
+            try:
+                record = _decode(value)
+            except msgspec.MsgspecError as error:
+                _log.error("the record of topic {name} is passed over: {error}", name=name, error=error)
+                continue
             self._take(record.number, record.config)
-        missing = [config for config in self._system_topics() if config.name not in self.by_name]
+            self._next_number = max(self._next_number, record.number + 1)
+        system = {config.name: config for config in self._system_topics()}
+        # These two follow the settings, not what was recorded under earlier ones.
+        for name in (names.AUTO_CREATE_TOPIC, names.SCHEDULE_TOPIC):
+            known = self.by_name.get(name)
+            if known is not None and name in system:
+                known.configure(system[name])
+            elif known is not None:
+                del self.by_name[name]
+        missing = [config for name, config in system.items() if name not in self.by_name]
         return self._store(missing) if missing else None
 
     def find(self, name: str) -> Topic:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
@@ -9,7 +11,7 @@ from rmqgateway.backend.local.backend import LocalBackend
 from rmqgateway.backend.local.settings import LocalSettings
 from rmqgateway.backend.store.memory import MemoryStore
 from rmqgateway.commands import all_commands
-from rmqgateway.commands.producing import SendMessages
+from rmqgateway.commands.producing import SendMessages, SendResults
 from rmqgateway.commands.pulling import PullMessages
 from rmqgateway.interfaces import IBackend
 from rmqgateway.message import Message
@@ -64,10 +66,14 @@ def test_the_replies_of_a_group_leave_together() -> None:
     world.execute(session, SendMessages("t", (Message(b"0"),)))
     outbox = world.gateway.outbox
     one, two = Connection(), Connection()
+
+    def answered(connection: Connection, reply: SendResults) -> None:
+        outbox.ready(connection)
+
     world.store.manual = True
     for connection in (one, two, one, two, one):
         reply = world.start(session, SendMessages("t", (Message(b"1", b"UNIQ_KEY\x01U\x02", 0),)))
-        reply.addCallback(lambda _, connection=connection: outbox.ready(connection))
+        reply.addCallback(partial(answered, connection))
     assert one.writes == two.writes == 0
     world.store.commit()
     assert one.writes == two.writes == 1

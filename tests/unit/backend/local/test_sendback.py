@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rmqgateway.backend.local.settings import LocalSettings
@@ -73,7 +75,7 @@ def test_the_consumer_may_choose_the_delay(world: World, session: TestSession) -
 
 
 @pytest.mark.parametrize("command", [{"delay_level": -1}, {"max_reconsume_times": 0}])
-def test_straight_to_the_dead_letters(world: World, session: TestSession, command: dict[str, int]) -> None:
+def test_straight_to_the_dead_letters(world: World, session: TestSession, command: dict[str, Any]) -> None:
     world.execute(session, SendBack("g", sent(world, session), **command))
     assert newest(world, session, "%DLQ%g") is not None
     world.advance(15)

@@ -26,3 +26,24 @@ def test_a_wrong_delay_level_is_named(text: str) -> None:
 def test_every_setting_is_explained() -> None:
     explained = set(re.findall(r":ivar (\w+):", LocalSettings.__doc__ or ""))
     assert explained == set(LocalSettings.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cluster_name", "a b"),
+        ("broker_name", ""),
+        ("broker_name", "DefaultCluster"),
+        ("default_queues", 0),
+        ("default_queues", 5000),
+        ("max_properties_size", 40_000),
+        ("max_message_size", -1),
+        ("retention_bytes", -1),
+        ("client_expiry_s", 0.0),
+        ("delay_levels", ""),
+        ("delay_levels", "soon"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_settings_name(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        LocalSettings(**{name: value})  # type: ignore[arg-type]

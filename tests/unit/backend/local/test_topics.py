@@ -157,3 +157,26 @@ def test_a_failed_store_fails_the_creation() -> None:
     with pytest.raises(GatewayError):
         result_of(found)
     assert world.backend.topics.get("t") is None
+
+
+def test_the_automatic_topic_follows_the_settings_over_restarts() -> None:
+    world = World()
+    contents = world.store.contents
+    assert (
+        World(LocalSettings(default_queues=3), contents=contents).backend.topics.find("TBW102").write_queues
+        == 3
+    )
+    assert (
+        World(LocalSettings(auto_create_topics=False), contents=contents).backend.topics.get("TBW102") is None
+    )
+
+
+def test_a_damaged_record_does_not_keep_the_backend_from_starting() -> None:
+    world = World()
+    created(world, world.backend.topics.for_sending("good"))
+    created(world, world.backend.topics.for_sending("bad"))
+    world.store.contents.tables["topics"]["bad"] = b"\xff\xff"
+    world.store.contents.tables["groups"] = {"bad": b"\xff"}
+    after = world.crash()
+    assert after.backend.topics.get("good") is not None
+    assert after.backend.topics.get("bad") is None

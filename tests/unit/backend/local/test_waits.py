@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+from rmqgateway.backend.local.waits import Wait
 from rmqgateway.commands.producing import SendMessages
 from rmqgateway.commands.pulling import PullMessages
 from rmqgateway.message import Message
@@ -12,13 +13,18 @@ from rmqgateway.testing import TestSession, World
 
 def begin(
     world: World, session: TestSession, wait_ms: int, log: list[str], name: str, done: bool = True
-) -> object:
+) -> Wait:
     queue = world.backend.topics.find("t").queue(0)
+
+    def woken() -> bool:
+        log.append(name + " woken")
+        return done
+
     return world.backend.waits.add(
         (queue,),
         wait_ms,
         session.session,
-        lambda: bool(log.append(name + " woken") or done),
+        woken,
         lambda reason: log.append(f"{name} {reason}"),
     )
 
@@ -58,10 +64,10 @@ def test_who_is_not_served_goes_on_waiting() -> None:
 def test_leaving_twice_does_nothing() -> None:
     world, session = world_with_topic()
     wait = begin(world, session, 1000, [], "x")
-    wait.leave()  # type: ignore[attr-defined]
-    wait.leave()  # type: ignore[attr-defined]
-    wait.end("timeout")  # type: ignore[attr-defined]
-    wait.wake()  # type: ignore[attr-defined]
+    wait.leave()
+    wait.leave()
+    wait.end("timeout")
+    wait.wake()
     assert world.backend.waits.count == 0
 
 
@@ -70,12 +76,17 @@ def test_a_woken_wait_may_end_another() -> None:
     log: list[str] = []
     queue = world.backend.topics.find("t").queue(0)
     waits = world.backend.waits
-    second: list[object] = []
+    second: list[Wait] = []
+
+    def woken() -> bool:
+        second[0].leave()
+        return True
+
     waits.add(
         (queue,),
         1000,
         session.session,
-        lambda: bool(second[0].leave() or True),  # type: ignore[attr-defined]
+        woken,
         lambda reason: None,
     )
     second.append(begin(world, session, 1000, log, "second"))
