@@ -13,6 +13,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -23,6 +24,7 @@ from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.writing import Draft, Writer
 from rmqgateway.commands import EndTransaction, SendResult, TransactionResolution
+from rmqgateway.commands.administering import TopicConfig
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError, StoreError
 from rmqgateway.events import CheckTransaction
@@ -250,10 +252,18 @@ class Transactions(Component):
 
     def _discard(self, offset: int, message: bytes) -> None:
         """Nobody decided: out of the way, where an operator finds it."""
-        discarded = self._topics.get(DISCARDED_TOPIC)
-        if discarded is not None:
-            draft = Draft.from_stored(message, discarded, 0)
-            self._writer.put(draft)
+        discarded = self._topics.ensure(TopicConfig(DISCARDED_TOPIC, 1, 1))
+        if isinstance(discarded, Deferred):
+            discarded.addCallbacks(
+                lambda _: self.core.scoped(self._discard, offset, message),
+                lambda failure: _log.warn(
+                    "cannot create {name}: {why}", name=DISCARDED_TOPIC, why=failure.value
+                ),
+            )
+            return
+        if offset not in self._halves:
+            return
+        self._writer.put(Draft.from_stored(message, discarded, 0))
         _log.warn("a half message of {group} was given up after its last check", group=_group(message))
         self._end(offset)
 
