@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-enum { EVENTS = 256, LARGE_BODY = 4 * 1024 * 1024 };
-static const double DRAIN_SECONDS = 10, COUNT_SECONDS = 600;
+enum { EVENTS = 256, LARGE_BODY = 4 * 1024 * 1024, REFUSED_LIMIT = 10000 };
+static const double DRAIN_SECONDS = 10;
 
 void announce(const char *state)
 {
@@ -93,6 +93,7 @@ static void take_reply(struct load *load, struct connection *connection, const s
     slot->busy = false;
     connection->in_flight--;
     int64_t messages = load->mode->reply(load, slot, reply);
+    load->result.refused += messages < 0;
     if (load->phase == WARMING || (load->phase == DRAINING && !load->options->count))
         return;
     if (messages >= 0) {
@@ -139,6 +140,8 @@ static void turn_until(struct load *load, uint64_t moment, bool until_answered)
     struct epoll_event events[EVENTS];
     uint64_t now;
     while (load->open && (now = nanoseconds_now()) < moment) {
+        if (load->result.refused > REFUSED_LIMIT + load->sent / 2)
+            return; /* a server that only refuses is not worth more of anybody's processor */
         if (until_answered && waiting(load) == 0)
             return;
         uint64_t left = (moment - now) / 1000000 + 1;
@@ -177,7 +180,7 @@ void load_run(struct load *load)
     if (options->seconds > 0)
         turn_until(load, after(options->seconds), options->count > 0);
     else
-        turn_until(load, after(COUNT_SECONDS), true);
+        turn_until(load, after(options->limit), true);
     load->result.seconds = (double)(nanoseconds_now() - start) / 1e9;
     announce("measured");
     load->phase = DRAINING;

@@ -18,12 +18,13 @@ struct options {
     int64_t body_size, mix_4mb; /* one body of 4 MB in every mix_4mb; 0 is none */
     int batch;
     double warm_up, seconds;   /* seconds 0: until the count */
+    double limit;              /* seconds after which a run without an end of its own ends */
     int64_t count;
     int wakes;
 };
 
 struct result {
-    int64_t requests, messages, bytes, busy, unexpected, garbage, unanswered, lost_connections;
+    int64_t requests, messages, bytes, busy, refused, unexpected, garbage, unanswered, lost_connections;
     double seconds;
     struct histogram latency, large_latency, wake;
     struct { int code; int64_t count; } errors[ERROR_CODES];

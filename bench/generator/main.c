@@ -24,6 +24,7 @@ static const char HELP[] =
     "  --warm-up SECONDS  not counted [0]\n"
     "  --seconds SECONDS  measured; 0: until --count, or every queue was read once [0]\n"
     "  --count N          requests measured [0: no end but the time]\n"
+    "  --limit SECONDS    the end of a run to a count, whatever happens [120]\n"
     "  --wakes N          idle: rounds of one message to every queue at the end [0]\n";
 
 static void show_latency(const char *name, const struct histogram *h)
@@ -79,7 +80,7 @@ static void read_options(struct options *o, int argc, char **argv)
         {"host", 1, 0, 'h'}, {"port", 1, 0, 'p'}, {"broker-name", 1, 0, 'n'}, {"connections", 1, 0, 'c'},
         {"in-flight", 1, 0, 'f'}, {"topic", 1, 0, 't'}, {"topics", 1, 0, 'T'}, {"queues", 1, 0, 'q'},
         {"body-size", 1, 0, 'b'}, {"mix-4mb", 1, 0, 'm'}, {"batch", 1, 0, 'B'}, {"warm-up", 1, 0, 'w'},
-        {"seconds", 1, 0, 's'}, {"count", 1, 0, 'C'}, {"wakes", 1, 0, 'W'}, {"help", 0, 0, 'H'}, {0}};
+        {"seconds", 1, 0, 's'}, {"count", 1, 0, 'C'}, {"wakes", 1, 0, 'W'}, {"limit", 1, 0, 'L'}, {"help", 0, 0, 'H'}, {0}};
     int which, index = 0;
     while ((which = getopt_long(argc, argv, "", NAMES, &index)) != -1) {
         const char *name = NAMES[index].name;
@@ -98,6 +99,7 @@ static void read_options(struct options *o, int argc, char **argv)
         case 'w': o->warm_up = at_least(optarg, 0, name); break;
         case 's': o->seconds = at_least(optarg, 0, name); break;
         case 'C': o->count = (int64_t)at_least(optarg, 0, name); break;
+        case 'L': o->limit = at_least(optarg, 1, name); break;
         case 'W': o->wakes = (int)at_least(optarg, 0, name); break;
         case 'H': fputs(HELP, stdout); exit(0);
         default: fputs(HELP, stderr); exit(2);
@@ -114,7 +116,7 @@ int main(int argc, char **argv)
 {
     static struct load load; /* static: the histograms are too large for a stack */
     struct options options = {.host = "127.0.0.1", .broker_name = "broker-a", .topic = "bench_", .connections = 1,
-        .in_flight = 1, .topics = 1, .queues = 8, .body_size = 1024, .batch = 32};
+        .in_flight = 1, .topics = 1, .queues = 8, .body_size = 1024, .batch = 32, .limit = 120};
     read_options(&options, argc, argv);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

@@ -76,8 +76,10 @@ static int64_t reply_pull(struct load *load, const struct slot *slot, const stru
         place->next = reply->next_begin_offset;
         return 0;
     }
-    if (reply->code != REPLY_SUCCESS)
-        return -1;
+    if (reply->code != REPLY_SUCCESS) {
+        place->finished = reply->code != REPLY_SYSTEM_BUSY && reply->code != REPLY_FLOW_CONTROL;
+        return -1; /* asked again it would be refused again, as fast as both sides can */
+    }
     int64_t messages = count_messages(reply, queue_of(load, slot->queue), slot->offset);
     if (messages <= 0 || reply->next_begin_offset != slot->offset + messages) {
         load->result.unexpected++;

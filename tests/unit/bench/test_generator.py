@@ -138,3 +138,8 @@ def test_mixed_in_bodies_have_4_mb_and_a_latency_of_their_own(run: Run) -> None:
     assert isinstance(large, dict)
     assert isinstance(small, dict)
     assert (large["count"], small["count"]) == (2, 2)
+
+
+def test_a_refused_pull_is_not_asked_again(run: Run) -> None:
+    outcome, broker = run(lambda request: [reply(request["opaque"], 29)], "pull", queues=2)
+    assert (outcome["errors"], len(broker.headers)) == ({"29": 2}, 2)
