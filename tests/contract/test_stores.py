@@ -422,6 +422,41 @@ def test_a_big_message_among_small_ones(house: House) -> None:
     assert small
 
 
+def test_memory_by_hand() -> None:
+    """What only the one in memory has: groups held back, a planted failure, fullness and retention by hand."""
+    clock = Clock()
+    store = MemoryStore(clock, manual=True)
+    store.open()
+    queue = store.queue(1, 0)
+    outcomes: list[BaseException | None] = []
+    for number in range(4):
+        queue.append(stored(number))
+    store.when_durable(outcomes.append)
+    clock.advance(10)
+    assert (queue.max_offset, outcomes) == (0, [])
+    store.commit()
+    store.commit()
+    assert (queue.max_offset, outcomes) == (4, [None])
+    queue.drop_before(3)
+    assert (queue.min_offset, len(queue.read(3, 9, 999)), queue.read(2, 9, 999)) == (3, 1, [])
+    assert MemoryStore(clock, store.contents).queue(1, 0).min_offset == 3
+    queue.append(stored(9))
+    store.drop_topic(1)
+    store.commit()
+    assert store.statistics()["queues"] == 0
+    store.is_full = True
+    with pytest.raises(StoreError):
+        store.queue(2, 0).append(stored(1))
+    store.append_state(7, b"goes on")
+    store.when_durable(outcomes.append)
+    store.fail("planted")
+    store.when_durable(outcomes.append)
+    store.commit()
+    assert [type(it) for it in outcomes[1:]] == [StoreError, StoreError]
+    with pytest.raises(StoreError, match="planted"):
+        store.append_state(7, b"x")
+
+
 class StoreMachine(RuleBasedStateMachine):
     """Any sequence of operations, with restarts and crashes between any two, against lists and dicts."""
 

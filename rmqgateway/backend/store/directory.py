@@ -77,9 +77,12 @@ class StoreDirectory:
         self._disk.sync_directory(os.path.dirname(path))
 
     def keep_damaged(self, name: str, content: bytes) -> str:
-        """Keep damaged bytes under a name like `name`; return the path."""
+        """Keep damaged bytes under a name like `name`; say where. Never fails: a full disk must not stop a start."""
         path = self._free_name(name)
-        self._disk.write_file(path, [content])
+        try:
+            self._disk.write_file(path, [content])
+        except OSError as error:
+            return f"nowhere ({error})"
         return path
 
     def _free_name(self, name: str) -> str:

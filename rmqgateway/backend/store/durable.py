@@ -165,6 +165,10 @@ class DurableStore:
         self._opened = True
         self.refusal = None
         self.housekeeping.start()
+        _log.info(
+            "store {path}: log from {first} to {tail}, {queues} queues",
+            path=self.directory.path, first=self.log.bases[0], tail=self.tail, queues=len(self.queues),
+        )  # fmt: skip
 
     def start_at(self, segment: Segment, tail: int) -> None:
         """Append to `segment` from `tail` on (called while opening)."""
@@ -406,7 +410,8 @@ class DurableStore:
 
         def sync() -> None:
             for segment in segments:
-                self.disk.fdatasync(segment.fd)
+                if segment.fd >= 0:  # else it was synced when it was sealed, and its file closed since
+                    self.disk.fdatasync(segment.fd)
 
         return sync
 
@@ -516,9 +521,9 @@ class DurableStore:
         self._reported.add(position)
         try:
             raw = self.log.raw(position, self.log.record_size(position))
-            path = self.directory.keep_damaged(f"{position:020}.record", raw)
         except OSError as error:
-            path = f"nowhere ({error})"
+            raw = str(error).encode()
+        path = self.directory.keep_damaged(f"{position:020}.record", raw)
         _log.error("the record at {position} is damaged; what is there is kept in {path}", position=position, path=path)
 
     def read_at(self, physical_offset: int) -> bytes | None:

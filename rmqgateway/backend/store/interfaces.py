@@ -42,7 +42,8 @@ class IStoredQueue(Interface):
             caller's. The store keeps the buffer: the caller must not change it afterwards.
         :param keys: what QueryMessage finds it by (unique key, keys), already prefixed by the caller with
             ``topic#``; hashed by the store.
-        :raise StoreError: the disk is full or the store failed; nothing was added.
+        :raise StoreError: STORE_FULL (room may be made), STORE_FAILED (for good), MESSAGE_TOO_LARGE (it does not fit
+            into a segment); nothing was added.
         """
 
     def read(offset: int, max_messages: int, max_bytes: int) -> list[bytes]:
@@ -50,13 +51,18 @@ class IStoredQueue(Interface):
 
         Stops before `max_bytes` is passed (the first is given whatever its size) and at ``max_offset``. An offset
         outside ``min_offset..max_offset`` gives an empty list. Recent messages come from memory without a copy.
-        A damaged record is left out: the store moves it aside and reports it; offsets then show a gap.
+        A damaged record is left out: the store moves it aside and reports it; offsets then show a gap, so go on after
+        the offset (at byte 20) of the last message given, not after the number of messages. Where everything up to
+        ``max_offset`` is damaged the list is empty. The messages are shared: nobody may assume a copy.
+
+        :raise StoreError: the disk gives errors.
         """
 
     def offset_by_time(timestamp: int, lower: bool = True) -> int:
         """Return the first offset whose store timestamp is >= `timestamp` (ms); ``max_offset`` if there is none.
 
-        With `lower` false (RocketMQ's boundary UPPER) the last offset whose store timestamp is <= `timestamp`.
+        With `lower` false (RocketMQ's boundary UPPER) the last offset whose store timestamp is <= `timestamp`, or
+        ``min_offset``. Store timestamps of a queue are expected not to decrease.
         """
 
     def store_timestamp(offset: int) -> int:
@@ -64,7 +70,10 @@ class IStoredQueue(Interface):
 
 
 class IMetadata(Interface):
-    """Slow state: small values by table and key, each change durable when its Deferred fires."""
+    """Slow state: small values by table and key, each change durable when its Deferred fires.
+
+    All of it is kept in memory. A change goes on while the store is full, as `append_state` does.
+    """
 
     def items(table: str) -> Iterator[tuple[str, bytes]]:
         """Every key and value of a table, as of the last durable change, in order of the keys."""
@@ -102,6 +111,9 @@ class IMessageStore(Interface):
         At `open` the pieces that the last `snapshot` gave go to `restore`, in their order; then each payload that was
         appended since goes to `apply`, in the order of the log (interleaved with the other kinds as they were
         appended). A snapshot is taken at a point of the log: it must show exactly the changes appended before.
+        `snapshot` is called then, but what it returns is consumed in slices over later reactor turns: a list is always
+        right, a generator must give the state as of the call whatever changes meanwhile. An owner whose `restore` or
+        `apply` raises is told nothing more: the piece is reported and left out, `open` goes on.
         """
 
     def register_replay(on_message: Callable[[int, int, int, memoryview], None]) -> None:
@@ -122,10 +134,20 @@ class IMessageStore(Interface):
         """The queue with these numbers, created empty if it was not there. Returns the same object each time."""
 
     def drop_topic(topic_number: int) -> None:
-        """Forget all queues of a topic; their messages go with their segments. The number is never used again."""
+        """Forget all queues of a topic; their messages go with their segments. The number is never used again.
+
+        From now on its queues give nothing, `read_at` and `query_key` do not find its messages.
+
+        :raise StoreError: the store failed.
+        """
 
     def append_state(kind: int, payload: bytes) -> None:
-        """Add a change of state to the group being collected."""
+        """Add a change of state to the group being collected.
+
+        Goes on while the store is full (acknowledgements must), as long as there is any room in a segment.
+
+        :raise StoreError: STORE_FULL (no room at all), STORE_FAILED, MESSAGE_TOO_LARGE.
+        """
 
     def when_durable(callback: Callable[[BaseException | None], None]) -> None:
         """Call back once everything appended so far is durable: with None, or the error that made the group fail.
@@ -134,10 +156,18 @@ class IMessageStore(Interface):
         """
 
     def read_at(physical_offset: int) -> bytes | None:
-        """The message at this position of the log, or None if there is none (any number is safe to ask)."""
+        """The message at this position of the log, or None if there is none (any number is safe to ask).
+
+        :raise StoreError: the disk gives errors.
+        """
 
     def query_key(key: bytes, begin: int, end: int, max_messages: int) -> list[bytes]:
-        """Messages with this ``topic#key`` and a store timestamp within begin..end (ms), newest first."""
+        """Messages with this ``topic#key`` and a store timestamp within begin..end (ms), newest first.
+
+        A store may compare hashes (32 bits) only: who must be sure looks at the message's properties, as clients do.
+
+        :raise StoreError: the disk gives errors.
+        """
 
     def statistics() -> dict[str, int | float | str]:
         """Sizes, counts and latencies for runtime information and metrics (documented by the implementation)."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable
+from struct import Struct
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from twisted.logger import Logger
 
@@ -20,6 +22,7 @@ from rmqgateway.backend.store.housekeeping import index_parts
 from rmqgateway.backend.store.records import (
     DROP,
     END,
+    MAGIC,
     MAGIC_BYTES,
     MESSAGE,
     META,
@@ -33,6 +36,7 @@ from rmqgateway.backend.store.records import (
     parse,
     size_at,
     unpack_changes,
+    unpack_record,
     unpack_segment_header,
 )
 from rmqgateway.backend.store.segment import Segment
@@ -59,7 +63,11 @@ __all__ = ["Recovery", "rebuild_index"]
 _log = Logger()
 _WINDOW = 4 << 20
 
+#: For records that are not messages: (buffer, position, record).
 Handle = Callable[[memoryview, int, Record], None]
+#: For messages, of which there are many: (buffer, position, topic, queue, begin, end, keys).
+HandleMessage = Callable[[memoryview, int, int, int, int, int, int], None]
+_OFFSET = Struct(">q").unpack_from
 
 
 class Scan:
@@ -77,11 +85,12 @@ class Scan:
         self.ended = False
         self.damage: list[tuple[int, int]] = []
 
-    def run(self, handle: Handle) -> None:
-        """Give every record to `handle`."""
+    def run(self, message: HandleMessage, handle: Handle) -> None:
+        """Give every record to one of the two."""
+        self._message, self._handle = message, handle
         segment, position = self._segment, self.end
         while position + RECORD_HEADER <= segment.end and not self.ended:
-            position, buffer = self._run_window(position, handle)
+            position, buffer = self._run_window(position)
             if self.ended or position + RECORD_HEADER > segment.end:
                 return
             wanted = size_at(buffer, 0, position)
@@ -89,7 +98,10 @@ class Scan:
                 buffer = memoryview(self._read(position, wanted))
                 record = parse(buffer, 0, position)
                 if record is not None:
-                    handle(buffer, position, record)
+                    if record.kind == MESSAGE:
+                        message(buffer, position, record.topic, record.queue, record.begin, record.end, record.keys)
+                    else:
+                        handle(buffer, position, record)
                     position = self.end = position + record.total
                     continue
             elif parse(buffer, 0, position) is not None:
@@ -100,21 +112,32 @@ class Scan:
             self.damage.append((position, found - position))
             position = found
 
-    def _run_window(self, position: int, handle: Handle) -> tuple[int, memoryview]:
+    def _run_window(self, position: int) -> tuple[int, memoryview]:
         """Handle records until one cannot be read from this window: (where, the rest of the window)."""
-        start = position
+        message, start = self._message, position
         buffer = memoryview(self._read(position, _WINDOW))
-        at = 0
-        while (record := parse(buffer, at, position)) is not None:
-            handle(buffer, position, record)
-            at += record.total
+        at, size = 0, len(buffer)
+        while at + RECORD_HEADER <= size:
+            magic, crc, length, kind, _, keys, topic, queue, its_position = unpack_record(buffer, at)
+            begin = at + RECORD_HEADER
+            end = begin + length
+            following = end + 4 * keys
+            if kind == MESSAGE and magic == MAGIC:  # parse, spelled out
+                if its_position != position or following > size or crc32(buffer[at + 8 : following]) != crc:
+                    break
+                message(buffer, position, topic, queue, begin, end, keys)
+            else:
+                record = parse(buffer, at, position)
+                if record is None:
+                    break
+                self._handle(buffer, position, record)
+                self.ended = record.kind == END
+            at = following
             position = start + at
-            self.end = position
-            if record.kind == END:
-                self.ended = True
+            if self.ended:
                 break
-        rest = buffer[at:] if at else buffer
-        return position, rest
+        self.end = max(position, self.end)
+        return position, buffer[at:] if at else buffer
 
     def _read(self, position: int, size: int) -> bytes:
         return self._disk.pread(self._fd, min(size, self._segment.end - position), position - self._segment.base)
@@ -149,20 +172,21 @@ class Indexer:
         self.keys = segment.keys = KeyTable()
         self.by_queue: dict[int, array[int]] = {}
 
-    def add(self, buffer: memoryview, position: int, record: Record) -> None:
+    def add(self, buffer: memoryview, position: int, topic: int, queue: int, begin: int, end: int, keys: int) -> None:
         """Note a message."""
-        key = record.topic << 32 | record.queue
-        offset = int.from_bytes(buffer[record.begin + 20 : record.begin + 28], "big")
+        key = topic << 32 | queue
+        offset = _OFFSET(buffer, begin + 20)[0]
         index = self.by_queue.get(key)
         if index is None:
             index = self.by_queue[key] = array("Q", (key, offset))
             self.segment.touched.append(index)
         missing = offset - index[1] - (len(index) - 2)
-        if 0 <= missing < 1 << 24:
-            if missing:
-                index.frombytes(bytes(8 * missing))
+        if not missing:
             index.append(position)
-        for at in range(record.end, record.end + 4 * record.keys, 4):
+        elif 0 < missing < 1 << 24:
+            index.frombytes(bytes(8 * missing))
+            index.append(position)
+        for at in range(end, end + 4 * keys, 4):
             self.keys.hashes.append(int.from_bytes(buffer[at : at + 4], "big"))
             self.keys.places.append(position - self.segment.base)
 
@@ -174,7 +198,7 @@ def rebuild_index(store: DurableStore, segment: Segment) -> None:
     if os.path.exists(segment.index_path):
         store.directory.move_aside(segment.index_path)
     indexer = Indexer(segment)
-    Scan(store, segment).run(lambda buffer, at, record: indexer.add(buffer, at, record) if record.kind == MESSAGE else None)
+    Scan(store, segment).run(indexer.add, lambda buffer, position, record: None)
     write_index(store, segment)
 
 
@@ -273,19 +297,23 @@ class Recovery:
     def _scan(self, segment: Segment, indexers: dict[int, Indexer]) -> Scan:
         """Replay and index one segment; put PADs where damage was found."""
         store = self._store
+        start, replay, replay_message = self._from, self._replay, self._replay_message
         indexer = None
         if segment.header is None:
             indexer = indexers[segment.base] = Indexer(segment)
-        start, replay = self._from, self._replay
+
+        def message(buffer: memoryview, position: int, topic: int, queue: int, begin: int, end: int, keys: int) -> None:
+            if indexer is not None:
+                indexer.add(buffer, position, topic, queue, begin, end, keys)
+            if position >= start:
+                replay_message(buffer, topic, queue, begin, end)
 
         def handle(buffer: memoryview, position: int, record: Record) -> None:
-            if indexer is not None and record.kind == MESSAGE:
-                indexer.add(buffer, position, record)
             if position >= start:
                 replay(buffer, position, record)
 
         scan = Scan(store, segment)
-        scan.run(handle)
+        scan.run(message, handle)
         for position, length in scan.damage:
             self._put_pad(segment, position, length)
         return scan
@@ -415,23 +443,28 @@ class Recovery:
         except Exception:
             _log.failure("{what} of state kind {kind} failed; this piece is left out", what=what, kind=kind)
 
+    def _replay_message(self, buffer: memoryview, topic: int, queue_id: int, begin: int, end: int) -> None:
+        store = self._store
+        key = topic << 32 | queue_id
+        offset = _OFFSET(buffer, begin + 20)[0]
+        queue = store.queues.get(key)
+        if queue is None:
+            if topic in store.dropped:
+                return
+            queue = store.queues[key] = DurableQueue(store, key, offset, offset)
+        if offset >= queue.next_offset:
+            queue.next_offset = offset + 1
+        on_message = store.on_message
+        if on_message is not None:
+            try:
+                on_message(topic, queue_id, offset, buffer[begin:end])
+            except Exception:
+                _log.failure("replaying a message failed; it is left out")
+
     def _replay(self, buffer: memoryview, position: int, record: Record) -> None:
         store = self._store
         kind = record.kind
-        if kind == MESSAGE:
-            if record.topic in store.dropped:
-                return
-            key = record.topic << 32 | record.queue
-            offset = int.from_bytes(buffer[record.begin + 20 : record.begin + 28], "big")
-            queue = store.queues.get(key)
-            if queue is None:
-                queue = store.queues[key] = DurableQueue(store, key, offset, offset)
-            if offset >= queue.next_offset:
-                queue.next_offset = offset + 1
-            if store.on_message is not None:
-                on_message, message = store.on_message, buffer[record.begin : record.end]
-                self._guard(lambda: on_message(record.topic, record.queue, offset, message), "replay", 0)
-        elif kind == STATE:
+        if kind == STATE:
             if record.sub in store.apply:
                 payload = bytes(buffer[record.begin : record.end])
                 self._guard(lambda: store.apply[record.sub](payload), "apply", record.sub)

@@ -25,6 +25,7 @@ __all__ = ["Log", "Segment"]
 
 _CHUNK = 1 << 18
 _SMALL = 1 << 12
+_MOST_FILES = 64
 
 
 class Segment:
@@ -113,17 +114,19 @@ class Log:
         if segment.fd < 0:
             segment.fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
             if not keep:
-                self._open_files[segment.base] = segment
-                if len(self._open_files) > 64:
-                    _, oldest = self._open_files.popitem(last=False)
-                    os.close(oldest.fd)
-                    oldest.fd = -1
+                self.release(segment)
+        if keep:
+            self._open_files.pop(segment.base, None)
         return segment.fd
 
     def release(self, segment: Segment) -> None:
         """A file opened with `keep` may be closed when many are open."""
         if segment.fd >= 0:
             self._open_files[segment.base] = segment
+            if len(self._open_files) > _MOST_FILES:
+                _, oldest = self._open_files.popitem(last=False)
+                os.close(oldest.fd)
+                oldest.fd = -1
 
     def index(self, segment: Segment) -> Sidecar:
         """The loaded index of a sealed segment.
@@ -203,6 +206,9 @@ class Log:
                 segment = self.at(position)
                 if segment is not None:
                     at, there = self._chunk(segment, position, durable, True)
+                    if there is None and position < durable:  # near the end: what follows is not final yet
+                        at, size = position, min(_CHUNK >> 2, durable - position, segment.end - position)
+                        there = self._disk.pread(self.file(segment), size, position - segment.base)
                     if there is not None:
                         chunk_at, chunk, view, last = at, there, memoryview(there), len(there) - RECORD_HEADER
                         begin = position - chunk_at

@@ -484,3 +484,139 @@ def test_a_segment_of_another_size_may_follow(bench: Bench) -> None:
     queue = bench.store.queue(1, 0)
     assert len(queue.read(0, 400, 1 << 20)) == 400
     assert {segment.size for segment in bench.store.log.segments} == {SEGMENT, 2 * SEGMENT}
+
+
+def big_segments(bench: Bench) -> None:
+    bench.close()
+    for path in sorted(bench.path.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    bench.open(segment_bytes=16 << 20)
+
+
+def test_messages_larger_than_a_scans_window(bench: Bench) -> None:
+    big_segments(bench)
+    queue = bench.store.queue(1, 0)
+    for number in range(3):
+        bench.fill(3, size=100)
+        queue.append(stored(1000, bytes([number]) * (4200000 + number)))
+        bench.settle()
+    bench.crash()
+    bench.open(segment_bytes=16 << 20)
+    queue = bench.store.queue(1, 0)
+    assert [len(it) for it in queue.read(0, 20, 1 << 30)] == [188, 188, 188, 4200088] * 1 + [188, 188, 188, 4200089] + [
+        188, 188, 188, 4200090]  # fmt: skip
+    position = int.from_bytes(queue.read(7, 1, 1)[0][28:36], "big")
+    path = bench.store.active.path
+    bench.crash()
+    with open(path, "r+b") as file:
+        file.seek(position + 3000000)
+        file.write(b"damage")
+    bench.open(segment_bytes=16 << 20)
+    queue = bench.store.queue(1, 0)
+    assert [offset_in(it) for it in queue.read(5, 9, 1 << 30)] == [5, 6, 8, 9, 10, 11]
+    assert queue.max_offset == 12
+
+
+def test_catching_up_reads_chunks_and_verifies_them(bench: Bench) -> None:
+    big_segments(bench)
+    bench.fill(3000, size=600)
+    bench.crash()
+    bench.open(segment_bytes=16 << 20)
+    queue = bench.store.queue(1, 0)
+    bench.disk.calls.clear()
+    offset = 0
+    while offset < 3000:
+        some = queue.read(offset, 32, 1 << 20)
+        assert [offset_in(it) for it in some] == list(range(offset, offset + len(some)))
+        offset += len(some)
+    assert bench.disk.calls.count("pread") < 50
+    assert len(queue.read(0, 32, 2000)) == 2
+    assert len(queue.read(0, 32, 1)) == 1
+    position = int.from_bytes(queue.read(2500, 1, 1)[0][28:36], "big")
+    path = bench.store.active.path
+    bench.crash()
+    bench.open(segment_bytes=16 << 20)  # scanned undamaged; the bits flip later
+    with open(path, "r+b") as file:
+        file.seek(position + 300)
+        file.write(b"damage")
+        file.seek(0)
+    queue = bench.store.queue(1, 0)
+    assert [offset_in(it) for it in queue.read(2498, 5, 1 << 20)] == [2498, 2499, 2501, 2502, 2503]
+    with open(path, "r+b") as file:
+        file.seek(position + 636 + 88 + 4)
+        file.write(b"header")
+    bench.disk.errors["pread"] = errno.EIO
+    with pytest.raises(StoreError):
+        queue.read(100, 5, 1 << 20)
+    bench.disk.errors.clear()
+    assert len(queue.read(100, 5, 1 << 20)) == 5
+
+
+def test_a_group_is_closed_at_its_size(bench: Bench) -> None:
+    big_segments(bench)
+    queue = bench.store.queue(1, 0)
+    seen: list[int] = []
+    for number in range(30):
+        queue.append(stored(5, bytes(200000)))
+        bench.store.when_durable(lambda error, number=number: seen.append(number))  # type: ignore[misc]
+    bench.settle()
+    assert seen == list(range(30))
+    assert int(bench.store.statistics()["commit_groups"]) >= 5
+    assert queue.max_offset == 30
+
+
+def test_many_old_files_are_not_all_open(bench: Bench) -> None:
+    bench.fill(8000, size=500)
+    assert len(bench.store.log.segments) > 68
+    queue = bench.store.queue(1, 0)
+    offset = 0
+    while offset < 8000:
+        offset += len(queue.read(offset, 32, 1 << 20))
+    assert sum(segment.fd >= 0 for segment in bench.store.log.segments) <= 67
+    assert queue.store_timestamp(3) == 1000
+    bench.crash()
+    for index in (bench.path / "log").glob("*.index"):
+        index.unlink()
+    bench.open()
+    assert len(bench.store.log.segments) > 68
+    for segment in bench.store.log.segments:
+        bench.store.log.file(segment)
+    assert bench.store.active.fd >= 0, "the file that is written to stays open"
+    bench.fill(50)
+    assert bench.store.queue(1, 0).max_offset == 8050
+
+
+def test_a_full_disk_does_not_stop_the_start_on_damaged_data(bench: Bench) -> None:
+    bench.fill(20)
+    position = int.from_bytes(bench.store.queue(1, 0).read(7, 1, 1)[0][28:36], "big")
+    path = bench.store.active.path
+    bench.crash()
+    with open(path, "r+b") as file:
+        file.seek(position + 100)
+        file.write(b"damage")
+    bench.disk.errors["write_file"] = errno.ENOSPC
+    bench.open()
+    assert [offset_in(it) for it in bench.store.queue(1, 0).read(6, 3, 10000)] == [6, 8, 9]
+
+
+def test_an_unused_segment_with_the_wrong_place_is_removed(bench: Bench) -> None:
+    bench.fill(3)
+    bench.crash()
+    from rmqgateway.backend.store.records import pack_segment_header
+
+    far = bench.path / "log" / f"{SEGMENT * 9:020}.seg"
+    far.write_bytes(pack_segment_header(SEGMENT * 9, SEGMENT).ljust(SEGMENT, b"\0"))
+    bench.open()
+    assert not far.exists()
+    bench.fill(200)
+
+
+def test_a_damaged_index_of_a_dropped_segment_is_just_removed(bench: Bench) -> None:
+    bench.fill(300)
+    bench.close()
+    orphan = bench.path / "log" / f"{5:020}.index"
+    orphan.write_bytes(b"garbage")
+    bench.open()
+    bench.fill(1)
+    bench.settle(61)
+    assert not orphan.exists()
