@@ -149,7 +149,10 @@ class Session:
             options: Options = dict(load.options)
             if isinstance(count := options.get("count"), int):
                 options["count"] = max(1, count // self._pace.shrink)
-            self._generator(load, server, options).run({})
+            outcome = self._generator(load, server, options).run({})
+            wanted = options.get("count", options.get("topics", 1))
+            if outcome["messages"] != wanted:
+                raise ServerFailed(f"preparing {instance.label}: {wanted} wanted, but {outcome}")
 
     def _warm_up(self, instance: Instance, server: Server) -> None:
         """Sends and pulls until a JVM has compiled what the rows run."""
