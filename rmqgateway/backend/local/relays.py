@@ -12,7 +12,7 @@ from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.commands.administering import ConsumeDirectly, GetRunningInformation, RelayedAnswer
 from rmqgateway.commands.clients import AnswerRelay
 from rmqgateway.context import Context
-from rmqgateway.errors import Code, GatewayError
+from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import ConsumeMessageDirectly, Event, RunningInformationAsked
 from rmqgateway.interfaces import ISession
 from rmqgateway.wire.message_id import decode_offset_message_id
@@ -91,7 +91,10 @@ class Relays(Component):
         session = self._session(command.group, command.client_id)
         position = command.physical_offset
         if position < 0 and command.message_id:
-            _, position = decode_offset_message_id(command.message_id)
+            try:
+                _, position = decode_offset_message_id(command.message_id)
+            except WireError as error:
+                raise GatewayError(Code.MESSAGE_NOT_FOUND, error.message) from None
         message = self.core.store.read_at(position)
         if message is None:
             raise GatewayError(Code.MESSAGE_NOT_FOUND, f"there is no message at {position}")

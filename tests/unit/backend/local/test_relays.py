@@ -12,6 +12,7 @@ from rmqgateway.events import ConsumeMessageDirectly, RunningInformationAsked
 from rmqgateway.message import Message
 from rmqgateway.testing import NoReplyYet, TestSession, World, result_of
 from rmqgateway.wire import stored_message
+from rmqgateway.wire.message_id import encode_offset_message_id
 
 ASK = GetRunningInformation("g", "c", True)
 
@@ -101,3 +102,13 @@ def test_a_message_is_consumed_directly(world: World) -> None:
         code_of(world.start(world.session(), ConsumeDirectly("g", "c", position + 1)))
         is Code.MESSAGE_NOT_FOUND
     )
+
+
+def test_a_message_to_consume_directly_may_be_named_by_its_id(world: World) -> None:
+    session = member(world)
+    sent = world.execute(session, SendMessages("t", (Message(b"x", queue_id=0),))).results[0]
+    message_id = encode_offset_message_id(session.session.host_bytes, sent.physical_offset)
+    world.start(world.session(), ConsumeDirectly("g", "c", -1, message_id=message_id))
+    assert isinstance(session.events[0], ConsumeMessageDirectly)
+    bad = world.start(world.session(), ConsumeDirectly("g", "c", -1, message_id="no id"))
+    assert code_of(bad) is Code.MESSAGE_NOT_FOUND
