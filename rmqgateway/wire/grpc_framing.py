@@ -145,7 +145,9 @@ class GrpcDecoder:
         if len(message) > limit:
             raise GrpcError(GrpcStatus.RESOURCE_EXHAUSTED, f"inflated message: at most {limit} bytes here")
         if not inflater.eof or inflater.unused_data:
-            raise GrpcError(GrpcStatus.INTERNAL, "a compressed message is cut short, or goes on after its end")
+            raise GrpcError(
+                GrpcStatus.INTERNAL, "a compressed message is cut short, or goes on after its end"
+            )
         return message
 
 

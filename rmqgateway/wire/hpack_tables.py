@@ -59,7 +59,7 @@ _SYMBOLS_BY_LENGTH: tuple[tuple[int, bytes], ...] = (
     (6, b" %-./3456789=A_bdfghlmnpru"),
     (7, b":BCDEFGHIJKLMNOPQRSTUVWYjkqvwxyz"),
     (8, b"&*,;XZ"),
-    (10, b"!\"()?"),
+    (10, b'!"()?'),
     (11, b"'+|"),
     (12, b"#>"),
     (13, b"\x00$@[]~"),

@@ -69,7 +69,7 @@ class Outgoing:
         self._credit = 0
         self._recv_window = max(DEFAULT_WINDOW, limits.connection_window)
         self._credit_at = self._recv_window >> 1
-        self._stream_credit_at = max(DEFAULT_WINDOW, limits.stream_window) >> 1
+        self._stream_credit_at = max(limits.stream_window >> 1, 1)
         self._resets: dict[int, None] = {}
         self._forgotten = 0
 

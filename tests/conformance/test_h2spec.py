@@ -23,7 +23,9 @@ def _h2spec() -> pathlib.Path:
     found = os.environ.get("H2SPEC") or shutil.which("h2spec")
     if found:
         return pathlib.Path(found)
-    folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "rmqgateway-tests"
+    folder = (
+        pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "rmqgateway-tests"
+    )
     program = folder / "h2spec"
     if not program.exists():
         go = shutil.which("go")

@@ -7,7 +7,9 @@ import struct
 from rmqgateway.wire.hpack import Header, HpackDecoder, HpackEncoder
 from rmqgateway.wire.http2 import PREFACE, Event, Http2Connection, Http2Limits
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = (
+    range(10)
+)
 END_STREAM = ACK = 1
 END_HEADERS = 4
 PADDED = 8
@@ -40,7 +42,9 @@ def setting(name: int, value: int) -> bytes:
 class Peer:
     """A connection under test, and what its client knows."""
 
-    def __init__(self, limits: Http2Limits | None = None, settings: bytes = b"", acknowledge: bool = True) -> None:
+    def __init__(
+        self, limits: Http2Limits | None = None, settings: bytes = b"", acknowledge: bool = True
+    ) -> None:
         self.encoder = HpackEncoder(indexed=frozenset({b"content-type", b"te"}))
         self.decoder = HpackDecoder(max_header_list_size=1 << 20, max_headers=1000)
         self.connection = Http2Connection(limits)

@@ -125,7 +125,8 @@ def test_status_message_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [(b"1H", 3600.0), (b"2M", 120.0), (b"3S", 3.0), (b"4m", 0.004), (b"99999999n", 0.099999999)]
+    ("value", "seconds"),
+    [(b"1H", 3600.0), (b"2M", 120.0), (b"3S", 3.0), (b"4m", 0.004), (b"99999999n", 0.099999999)],
 )
 def test_timeouts(value: bytes, seconds: float) -> None:
     assert decode_timeout(value) == pytest.approx(seconds)

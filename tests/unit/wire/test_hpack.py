@@ -20,7 +20,12 @@ from rmqgateway.wire.hpack import (
 from rmqgateway.wire.hpack_huffman import huffman_size
 from rmqgateway.wire.hpack_tables import HUFFMAN_CODES, STATIC_TABLE
 
-_REQUEST_1 = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"www.example.com")]
+_REQUEST_1 = [
+    (b":method", b"GET"),
+    (b":scheme", b"http"),
+    (b":path", b"/"),
+    (b":authority", b"www.example.com"),
+]
 _REQUEST_2 = [*_REQUEST_1, (b"cache-control", b"no-cache")]
 _REQUEST_3 = [
     (b":method", b"GET"),
@@ -155,7 +160,7 @@ def test_huffman_round_trip(data: bytes) -> None:
     "coded",
     [
         "ffffffff",  # EOS
-        "1f" "ff",  # 'a' and then 11 bits of padding
+        "1fff",  # 'a' and then 11 bits of padding
         "18",  # 'a' and padding of zeros
         "ff",  # 8 bits of padding
     ],
@@ -170,17 +175,17 @@ _BAD_BLOCKS = {
     "index 0": "80",
     "index beyond the static table": "be",
     "index far beyond": "ffff7f",
-    "name index beyond": "7f00" "00",
+    "name index beyond": "7f0000",
     "integer without end": "ff",
     "integer of six bytes": "ff808080808001",
-    "string longer than the block": "0003" "6162",
-    "value longer than the block": "0001" "61" "05" "6263",
-    "long string beyond the block": "007f" "ff7f" "61",
-    "no value": "0001" "61",
+    "string longer than the block": "00036162",
+    "value longer than the block": "000161056263",
+    "long string beyond the block": "007fff7f61",
+    "no value": "000161",
     "no name": "00",
-    "table size after a field": "82" "20",
-    "table size above the limit": "3fe2" "1f",
-    "Huffman with a bad end": "0081" "ff" "00",
+    "table size after a field": "8220",
+    "table size above the limit": "3fe21f",
+    "Huffman with a bad end": "0081ff00",
 }
 
 
@@ -316,7 +321,9 @@ def test_encoder_announces_a_changed_table_size() -> None:
 
 _FIELDS = st.lists(
     st.tuples(
-        st.sampled_from([b"a", b"server", b"content-type", b"x-long-name", b"cookie", b":status", b"grpc-status"])
+        st.sampled_from(
+            [b"a", b"server", b"content-type", b"x-long-name", b"cookie", b":status", b"grpc-status"]
+        )
         | st.binary(min_size=1, max_size=12),
         st.sampled_from([b"", b"200", b"application/grpc"]) | st.binary(max_size=60),
     ),

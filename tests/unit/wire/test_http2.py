@@ -137,7 +137,9 @@ def test_an_answer_before_the_request_ended_stops_the_peer() -> None:
 def test_padding_and_priority_are_taken_off() -> None:
     peer = Peer()
     block = peer.encoder.encode(REQUEST)
-    padded = frame(HEADERS, PADDED | PRIORITISED | END_HEADERS, 1, b"\3" + word(7) + b"\x10" + block + b"\0\0\0")
+    padded = frame(
+        HEADERS, PADDED | PRIORITISED | END_HEADERS, 1, b"\3" + word(7) + b"\x10" + block + b"\0\0\0"
+    )
     assert peer.receive(padded) == [_request(1, False)]
     assert peer.receive(frame(PRIORITY, 0, 9, word(1) + b"\0")) == []
     assert peer.receive(frame(DATA, PADDED, 1, b"\2hi\0\0")) == [DataReceived(1, b"hi", 5, False)]
@@ -168,7 +170,14 @@ def test_large_header_blocks_use_continuation_both_ways() -> None:
 
 def test_settings_are_applied_acknowledged_and_reported() -> None:
     peer = Peer()
-    payload = setting(1, 0) + setting(4, 10) + setting(4, 20) + setting(5, 20_000) + setting(0x99, 5) + setting(2, 0)
+    payload = (
+        setting(1, 0)
+        + setting(4, 10)
+        + setting(4, 20)
+        + setting(5, 20_000)
+        + setting(0x99, 5)
+        + setting(2, 0)
+    )
     (event,) = peer.receive(frame(SETTINGS, 0, 0, payload))
     assert event == SettingsChanged({1: 0, 4: 20, 5: 20_000, 2: 0})
     assert peer.connection.peer_settings == {1: 0, 4: 20, 5: 20_000, 2: 0}
@@ -346,7 +355,8 @@ def test_garbage_never_raises(parts: list[bytes], begun: bool) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 10), st.integers(0, 255), st.integers(0, 7), st.binary(max_size=12)), max_size=30
+        st.tuples(st.integers(0, 10), st.integers(0, 255), st.integers(0, 7), st.binary(max_size=12)),
+        max_size=30,
     )
 )
 def test_random_frames_never_raise(frames: list[tuple[int, int, int, bytes]]) -> None:

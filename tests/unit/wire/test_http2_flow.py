@@ -98,6 +98,14 @@ def test_padding_counts_and_empty_padded_frames_are_credited_by_us() -> None:
     assert [(kind, stream) for kind, _, stream, _ in updates] == [(WINDOW_UPDATE, 0), (WINDOW_UPDATE, 1)]
 
 
+def test_a_small_stream_window_reopens_too() -> None:
+    peer = Peer(Http2Limits(stream_window=5000))
+    peer.open(1, flags=0)
+    peer.receive(frame(DATA, 0, 1, b"x" * 5000))
+    peer.connection.consumed(1, 5000)
+    assert peer.frames() == [(WINDOW_UPDATE, 0, 1, word(5000))]
+
+
 # Sending
 
 
