@@ -88,6 +88,8 @@ def parse_endpoint(reactor: Any, endpoint: str, place: str) -> Any:
     except (ValueError, TypeError, KeyError, OSError) as error:
         kind = endpoint.split(":")[0]
         hint = nearest(kind, _KINDS) if kind not in _KINDS else ""
+        if "::" in endpoint:
+            hint = hint or "; a colon within a value is written \\:, such as tcp6:9876:interface=\\:\\:1"
         raise ConfigurationError(
             f"{place}: {endpoint!r} is no endpoint such as tcp:9876:interface=127.0.0.1: {error}{hint}"
         ) from error

@@ -75,7 +75,7 @@ def _add(found: dict[str, tuple[IFrontEndMaker, str]], maker: Any, place: str) -
     try:
         verifyObject(IFrontEndMaker, maker)
     except Invalid as error:
-        raise UsageError(f"{place} is no front-end maker: {error}") from error
+        raise UsageError(f"{place} is no front-end maker: {_line(error)}") from error
     name = maker.name
     if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
         raise UsageError(f"{place}: a front-end's name is one lower-case word, not {name!r}")
@@ -108,10 +108,14 @@ def load_front_end(makers: Mapping[str, IFrontEndMaker], name: str) -> Any:
         for kind in kinds:
             verifyObject(kind, front_end)
     except Invalid as error:
-        raise UsageError(f"the front-end {name!r} ({maker!r}) is incomplete: {error}") from error
+        raise UsageError(f"the front-end {name!r} ({maker!r}) is incomplete: {_line(error)}") from error
     if not kinds:
         names = ", ".join(kind.__name__ for kind in _KINDS)
         raise UsageError(f"the front-end {name!r} ({maker!r}) provides none of {names}")
     if front_end.name != name:
         raise UsageError(f"the front-end {name!r} ({maker!r}) calls itself {front_end.name!r}")
     return front_end
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -125,14 +125,15 @@ class OrderedService(Service):
         if self._signals:
             self.reactor.addSystemEventTrigger("after", "startup", self._handle_signals)
         starting = self._start()
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         running = False
 
         def failed(failure: Failure) -> None:
+            error = failure.value or StartFailed("no reason is known")
             if running:
-                self._end_with(failure.value)
+                self._end_with(error)
             else:
-                failures.append(failure.value)
+                failures.append(error)
 
         starting.addErrback(failed)
         if failures:
@@ -157,7 +158,7 @@ class OrderedService(Service):
             _log.critical("{reason}", reason=reason)
         return StartFailed(reason)
 
-    def _end_with(self, error: Exception) -> None:
+    def _end_with(self, error: BaseException) -> None:
         self.status = 1
         _say(error)
         _exit_with(self.status)

@@ -21,7 +21,9 @@ __all__ = ["show_configuration", "show_front_ends"]
 def show_front_ends(makers: Mapping[str, Any], file: TextIO) -> None:
     """List every installed front-end: what it is for, whether it is enabled, its settings."""
     for name, maker in makers.items():
-        state = "enabled" if maker.enabled_by_default else f"not enabled; --set front_ends.{name}.enabled=true"
+        state = (
+            "enabled" if maker.enabled_by_default else f"not enabled; --set front_ends.{name}.enabled=true"
+        )
         file.write(f"{name}: {maker.description} [{state}]\n")
         try:
             struct = load_front_end(makers, name).settings

@@ -70,8 +70,12 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
     certificates = Certificates(configuration.section("tls", TLSSettings), directory.tls)
     certificates.check()
     connections = Connections(listening.connections, listening.connections_per_address)
-    listeners = _listeners(configuration, process, listening, front_ends, gateway, reactor, certificates, connections)
-    observer = observer_for_twistd(configuration.section("logging", LoggingSettings), twistd) if is_real else None
+    listeners = _listeners(
+        configuration, process, listening, front_ends, gateway, reactor, certificates, connections
+    )
+    observer = (
+        observer_for_twistd(configuration.section("logging", LoggingSettings), twistd) if is_real else None
+    )
 
     def announce() -> None:
         _announce(listeners, directory, backend.name, certificates)
@@ -114,7 +118,11 @@ def _data_directory(options: Options, process: ProcessSettings, twistd: Any) -> 
 
 
 def _backend(
-    configuration: Configuration, process: ProcessSettings, directory: DataDirectory, reactor: Any, outbox: Outbox
+    configuration: Configuration,
+    process: ProcessSettings,
+    directory: DataDirectory,
+    reactor: Any,
+    outbox: Outbox,
 ) -> LocalBackend:
     if process.backend != "local":
         place = configuration.place("backend")
@@ -162,7 +170,9 @@ def _listeners(
         place = configuration.place("listeners", name, "endpoint")
         advertise = for_all
         if described.advertise:
-            advertise = check_advertised(described.advertise, configuration.place("listeners", name, "advertise"))
+            advertise = check_advertised(
+                described.advertise, configuration.place("listeners", name, "advertise")
+            )
         names = list(described.front_ends) or list(front_ends)
         served = [front_ends[front_end] for front_end in names]
         # A listener that is told to serve one connection front-end alone serves no HTTP: there the server may speak first.
@@ -207,7 +217,9 @@ def _announce(
         rest = "; ".join(f"{listener.name} on {listener.describe()}" for listener in listeners[4:])
         _log.info("and {rest}", rest=rest)
     if certificates.is_generated:
-        _log.info("the same ports take TLS from loopback; certificate: {path}", path=certificates.certificate_path)
+        _log.info(
+            "the same ports take TLS from loopback; certificate: {path}", path=certificates.certificate_path
+        )
     elif certificates.offered(True):
         _log.info("the same ports take TLS; certificate: {path}", path=certificates.certificate_path)
     for listener in listeners:

@@ -92,7 +92,7 @@ def test_formats_touch_no_socket_and_no_clock(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "twisted" / "plugins").glob("*.py")), ids=name_of)
 def test_a_drop_in_imports_next_to_nothing(path: Path) -> None:
-    modules = {module for module in imports_of(path)}
+    modules = set(imports_of(path))
     allowed = {"rmqgateway.frontend", "rmqgateway.frontend.FrontEndMaker"}
     allowed |= {"twisted.application.service", "twisted.application.service.ServiceMaker"}
     assert modules <= allowed
