@@ -42,7 +42,7 @@ from rmqgateway.wire.http2_frames import (
 from rmqgateway.wire.http2_headers import NO_LENGTH, check_fields, read_request, read_trailers
 from rmqgateway.wire.http2_limits import Bucket, Http2Limits
 from rmqgateway.wire.http2_outgoing import DEFAULT_WINDOW, Outgoing
-from rmqgateway.wire.http2_settings import read_settings
+from rmqgateway.wire.http2_payloads import read_settings, strip_padding
 from rmqgateway.wire.http2_streams import ConnectionFault, Stream, StreamFault
 
 __all__ = ["HANDLERS", "SHUTDOWN_PING", "Incoming"]
@@ -139,7 +139,7 @@ class Incoming(Outgoing):
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the stream's window")
         stream.recv_window -= size
         if flags & PADDED:
-            payload = _strip_padding(payload)
+            payload = strip_padding(payload)
         length = len(payload)
         stream.received += length
         if flags & END_STREAM:
@@ -161,7 +161,7 @@ class Incoming(Outgoing):
         fault = ""
         if flags & _PADDED_OR_PRIORITY:
             if flags & PADDED:
-                payload = _strip_padding(payload)
+                payload = strip_padding(payload)
             if flags & PRIORITY_FLAG:
                 if len(payload) < 5:
                     raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
@@ -381,15 +381,6 @@ class Incoming(Outgoing):
         self._idle_frame("GOAWAY")
         last, code = _unpack_word(payload)[0] & MAX_STREAM_ID, _unpack_word(payload, 4)[0]
         self._events.append(GoAwayReceived(last, code, payload[8:]))
-
-
-def _strip_padding(payload: bytes) -> bytes:
-    if not payload:
-        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without its padding length")
-    padding = payload[0]
-    if padding >= len(payload):
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding is longer than its frame")
-    return payload[1 : len(payload) - padding]
 
 
 #: By frame type; DATA and HEADERS come first.

@@ -1,4 +1,4 @@
-"""The content of an HTTP/2 SETTINGS frame (RFC 9113 section 6.5.2, RFC 8441 section 3)."""
+"""What stands in the payload of HTTP/2 frames: settings (RFC 9113 section 6.5.2, RFC 8441 section 3) and padding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 from rmqgateway.wire.http2_frames import MAX_WINDOW, ErrorCode, Setting
 from rmqgateway.wire.http2_streams import ConnectionFault
 
-__all__ = ["read_settings"]
+__all__ = ["read_settings", "strip_padding"]
 
 _KNOWN = frozenset(int(setting) for setting in Setting)
 _SMALLEST_FRAME = 16384
@@ -32,3 +32,13 @@ def read_settings(payload: bytes) -> dict[int, int]:
         if name in _KNOWN:  # nobody fills a dict with 65,536 names
             settings[name] = value
     return settings
+
+
+def strip_padding(payload: bytes) -> bytes:
+    """The payload of a PADDED frame without its padding (section 6.1)."""
+    if not payload:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without its padding length")
+    padding = payload[0]
+    if padding >= len(payload):
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding is longer than its frame")
+    return payload[1 : len(payload) - padding]
