@@ -87,10 +87,11 @@ class Operation:
     :ivar parse: makes the command of a request. Raises WireError (not fatal).
     :ivar reply: writes the response to a reply into a list of bytes.
     :ivar waits: whether the request may wait long for something to happen; it is cancelled when the client goes.
+    :ivar bulky: whether its response may be much larger than the request.
     :ivar errors: response codes that differ from the table of all.
     """
 
-    __slots__ = ("code", "command", "errors", "name", "parse", "reply", "waits")
+    __slots__ = ("bulky", "code", "command", "errors", "name", "parse", "reply", "waits")
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class Operation:
         reply: Callable[[Any, RemotingCommand, Peer, list[bytes]], None],
         *,
         waits: bool = False,
+        bulky: bool = True,
         errors: dict[Code, ResponseCode] | None = None,
     ) -> None:
         self.code = code
@@ -107,6 +109,7 @@ class Operation:
         self.parse = parse
         self.reply = reply
         self.waits = waits
+        self.bulky = bulky
         self.errors = errors
         self.name = request_name(code)
 

@@ -294,9 +294,9 @@ def offset_of_message_id(message_id: str) -> int:
 
 
 OPERATIONS = (
-    Operation(RequestCode.SEND_MESSAGE_V2, SendMessages, parse_send_v2, reply_send),
-    Operation(RequestCode.SEND_MESSAGE, SendMessages, parse_send, reply_send),
-    Operation(RequestCode.SEND_BATCH_MESSAGE, SendMessages, parse_send_batch, reply_send),
+    Operation(RequestCode.SEND_MESSAGE_V2, SendMessages, parse_send_v2, reply_send, bulky=False),
+    Operation(RequestCode.SEND_MESSAGE, SendMessages, parse_send, reply_send, bulky=False),
+    Operation(RequestCode.SEND_BATCH_MESSAGE, SendMessages, parse_send_batch, reply_send, bulky=False),
     Operation(
         RequestCode.SEND_REPLY_MESSAGE_V2,
         SendReply,

@@ -18,7 +18,14 @@ from rmqgateway.eager import writer
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import Event, GoAway
 from rmqgateway.namespaces import enter, leave
-from rmqgateway.wire.remoting import JSON, RemotingCommand, RemotingDecoder, encode_request, encode_response
+from rmqgateway.wire.remoting import (
+    JSON,
+    RemotingCommand,
+    RemotingDecoder,
+    RemotingEvent,
+    encode_request,
+    encode_response,
+)
 from rmqgateway.wire.request_codes import ResponseCode, request_name
 from rmqgateway_remoting.convert_base import Operation, Peer
 from rmqgateway_remoting.credentials import credential_of
@@ -73,6 +80,10 @@ class RemotingProtocol(Protocol):
         self._blocked = False
         self._blocked_since = 0.0
         self._stall_timer: IDelayedCall | None = None
+        # Of bulky responses, in this turn; and requests that wait until these are taken.
+        self._pending_bytes = 0
+        self._backlog: deque[RemotingEvent] = deque()
+        self._backlog_timer: IDelayedCall | None = None
         # Requests that wait for their replies.
         self._in_flight_bytes = 0
         self._in_flight = 0
@@ -116,25 +127,57 @@ class RemotingProtocol(Protocol):
         if self._closed:
             return
         self._session.last_seen = self._seconds()
+        events = self._decoder.receive_data(data)
+        if self._backlog:
+            self._backlog.extend(events)
+        else:
+            self._work(events)
+
+    def _work(self, events: list[RemotingEvent]) -> None:
+        """Carry requests out; those that would make more answers than the client is ready to take wait their turn."""
+        limit = self._settings.unsent_bytes
         self._outbox.enter()
         try:
-            for event in self._decoder.receive_data(data):
+            for number, event in enumerate(events):
                 if isinstance(event, RemotingCommand):
                     self._request(event)
                 else:
                     self._malformed(event)
+                if self._pending_bytes > limit:
+                    self._backlog.extend(events[number + 1 :])
+                    break
         finally:
             self._outbox.leave()
         if self._in_flight_bytes > self._settings.in_flight_bytes or self._in_flight > self._settings.in_flight_requests:
             self._balance()
+        if self._backlog and self._reading:
+            self._plan_backlog()
+
+    def _plan_backlog(self) -> None:
+        if self._backlog_timer is None and not self._closed:
+            self._backlog_timer = self._gateway.reactor.callLater(0, self._work_backlog)
+
+    def _work_backlog(self) -> None:
+        self._backlog_timer = None
+        events = list(self._backlog)
+        self._backlog.clear()
+        if not self._closed:
+            self._work(events)
 
     def connectionLost(self, reason: Failure = Failure(Exception("connection lost"))) -> None:  # noqa: B008
         """See IProtocol."""
         self._closed = True
-        for timer in (self._stall_timer, self._hold_timer, self._idle_timer, self._drain_timer):
+        for timer in (
+            self._stall_timer,
+            self._hold_timer,
+            self._idle_timer,
+            self._drain_timer,
+            self._backlog_timer,
+        ):
             if timer is not None and timer.active():
                 timer.cancel()
         self._pending.clear()
+        self._backlog.clear()
         self._unsent.clear()
         self._unsent_bytes = 0
         if self._held:
@@ -262,6 +305,8 @@ class RemotingProtocol(Protocol):
             log.failure("the reply to {operation} could not be written", operation=operation.name)
             self._refused(GatewayError(Code.INTERNAL, "the gateway's log has the cause"), request, operation)
             return
+        if operation.bulky:
+            self._pending_bytes += sum(map(len, pending[count:]))
         if not count:
             self._outbox.ready(self)
 
@@ -366,6 +411,7 @@ class RemotingProtocol(Protocol):
             return
         data = pending[0] if len(pending) == 1 else b"".join(pending)
         pending.clear()
+        self._pending_bytes = 0
         if self._closed:
             return
         if len(data) <= _PIECE and not self._blocked and not self._unsent:
@@ -436,6 +482,8 @@ class RemotingProtocol(Protocol):
             self._reading = True
             self._session.last_seen = self._seconds()
             self._transport.resumeProducing()
+            if self._backlog:
+                self._plan_backlog()
 
     def _check_idle(self) -> None:
         now = self._seconds()
@@ -475,7 +523,7 @@ class RemotingProtocol(Protocol):
 
     def _check_drained(self) -> None:
         now = self._seconds()
-        quiet = not self._in_flight and not self._held and not self._unsent and now - self._session.last_seen >= 0.5
+        quiet = not (self._in_flight or self._held or self._unsent or self._backlog) and now - self._session.last_seen >= 0.5
         if quiet or now >= self._drain_deadline:
             self._close()
         else:

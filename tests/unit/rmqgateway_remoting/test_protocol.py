@@ -18,7 +18,9 @@ from rmqgateway.commands import (
     AckResults,
     AnswerRelay,
     GetConsumerOffset,
+    PulledMessages,
     PullMessages,
+    PullStatus,
     SendMessages,
     SendResult,
     SendResults,
@@ -28,6 +30,7 @@ from rmqgateway.commands import (
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.events import ConsumersChanged, Event, GoAway, RunningInformationAsked
 from rmqgateway.wire.remoting import encode_request, encode_response
+from rmqgateway.wire.stored_message import encode
 from rmqgateway_remoting.frontend import RemotingSettings
 from rmqgateway_remoting.table import OPERATIONS, REFUSED
 from tests.unit.rmqgateway_remoting.fakes import Client, FakeGateway
@@ -384,6 +387,26 @@ def test_a_client_over_its_budget_is_cut_at_once() -> None:
     for _ in range(20):
         client.send(310, SEND, b"x")
     assert client.transport.disconnecting
+
+
+def test_many_small_requests_with_large_answers_are_served_as_they_are_taken() -> None:
+    client = _clogged(RemotingSettings(unsent_bytes=1000, max_unsent_bytes=5000))
+    answer = PulledMessages(PullStatus.FOUND, 1, 0, 1, (stored_message_of(900),))
+    client.gateway.replies[PullMessages] = answer
+    client.protocol.dataReceived(b"".join(encode_request(11, number, PULL) for number in range(50)))
+    opaques: list[int] = []
+    for _ in range(200):
+        client.gateway.reactor.advance(0.001)
+        client.protocol.resumeProducing()
+        opaques += [frame.opaque for frame in client.received()]
+        assert client.protocol._unsent_bytes <= 5000
+    assert opaques == list(range(50))
+    assert not client.transport.disconnecting
+    assert client.transport.producerState == "producing"
+
+
+def stored_message_of(size: int) -> bytes:
+    return bytes(encode(b"Topic", 0, b"x" * size))
 
 
 def test_large_answers_go_out_in_pieces(client: Client) -> None:
