@@ -240,6 +240,8 @@ class Recovery:
                 unused.append(segment)
                 continue
             unused = []
+            if last is not None and not last[2]:
+                self._cut(last[0], last[1])  # damage at its end: a later segment has records, so it was complete
             last = (segment, scan.end, scan.ended)
         self._finish(last, unused, indexers)
         for segment in segments:
@@ -352,7 +354,7 @@ class Recovery:
         if segment.header is not None:  # an index of a segment that is not at its end: it is stale
             store.directory.move_aside(segment.index_path)
             segment.header = None
-            self._scan(segment, indexers)
+            Scan(store, segment).run(Indexer(segment).add, lambda buffer, position, record: None)
         store.start_at(segment, end)
         os.fdatasync(segment.fd)
         for other in unused:

@@ -361,3 +361,19 @@ def test_each_copy_of_a_metadata_change_is_enough(template: Path, tmp_path: Path
             hits += 1
     assert hits == 1
     assert lost(copy) == 0
+
+
+def test_damage_at_the_end_of_a_segment_that_is_not_the_last_is_kept_aside(template: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(template, copy)
+    for path in [*(copy / "state").glob("*.snapshot"), *(copy / "log").glob("*.index")]:
+        path.unlink()
+    first = copy / "log" / f"{0:020}.seg"
+    content = first.read_bytes()
+    end = content.rfind(b"\xd1RQ\xae")  # the END record
+    last = content.rfind(b"\xd1RQ\xae", 0, end)
+    first.write_bytes(content[: last + 50] + b"damage" + bytes(len(content) - last - 56))
+    it = Opened(copy)
+    assert len(it.messages()) + len([p for p in it.owner.state if p != b"last"]) == MESSAGES + MESSAGES // 9 - 1
+    assert [name for name in os.listdir(copy / "damaged") if name.endswith(".tail")]
+    it.crash()

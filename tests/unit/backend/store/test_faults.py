@@ -620,3 +620,57 @@ def test_a_damaged_index_of_a_dropped_segment_is_just_removed(bench: Bench) -> N
     bench.fill(1)
     bench.settle(61)
     assert not orphan.exists()
+
+
+def test_an_index_of_a_segment_that_is_not_at_its_end_is_stale(bench: Bench) -> None:
+    """The END record and the segments after it are lost, the index is not: appends go on in its segment."""
+    bench.fill(50)
+    bench.owner.state.append(b"once")
+    bench.store.append_state(7, b"once")
+    bench.fill(200)
+    bench.crash()
+    names = [name for name in log_files(bench) if name.endswith(".seg")]
+    for name in names[1:]:
+        (bench.path / "log" / name).unlink()
+    first = bench.path / "log" / names[0]
+    content = first.read_bytes()
+    end = content.rfind(b"\xd1RQ\xae")
+    first.write_bytes(content[:end] + bytes(len(content) - end))
+    assert f"{0:020}.index" in log_files(bench)
+    bench.open()
+    queue = bench.store.queue(1, 0)
+    kept = queue.max_offset
+    assert 50 < kept < 250
+    assert bench.owner.state == [b"once"]
+    assert f"{0:020}.index" not in log_files(bench)
+    bench.fill(200)
+    offset = 0
+    while offset < kept + 200:
+        some = queue.read(offset, 32, 1 << 20)
+        assert [offset_in(it) for it in some] == list(range(offset, offset + len(some)))
+        offset += len(some)
+
+
+def test_all_snapshots_lost_after_retention_keeps_every_message_that_is_left(bench: Bench) -> None:
+    bench.fill(300)
+    for _ in range(2):
+        bench.close()
+        bench.open(retention_bytes=2 * SEGMENT)
+        bench.fill(1)
+    bench.settle(11)
+    low, high = bench.store.queue(1, 0).min_offset, bench.store.queue(1, 0).max_offset
+    assert low > 0
+    bench.close()
+    for path in (bench.path / "state").iterdir():
+        path.unlink()
+    bench.open()
+    queue = bench.store.queue(1, 0)
+    assert (queue.min_offset, queue.max_offset) == (low, high)
+    assert [offset_in(it) for it in queue.read(low, 2, 10000)] == [low, low + 1]
+
+
+def test_a_segment_that_cannot_be_allocated_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="large"):
+        Disk().allocate(str(tmp_path / "x"), (1 << 63) - 1, b"")
+    assert list(tmp_path.iterdir()) == []
+    Disk().unlink(str(tmp_path / "x"))
