@@ -30,7 +30,7 @@ _MAVEN_GOALS = ("package", "dependency:copy-dependencies")
 _HINTS = {
     "java": "apt-get install openjdk-17-jdk-headless",
     "mvn": "apt-get install maven",
-    "go": "https://go.dev/dl/",
+    "go": "apt-get install golang-go",
 }
 
 
