@@ -32,7 +32,9 @@ class _Connection:
     def ask(self, code: int, fields: dict[str, str], body: bytes = b"") -> RemotingCommand:
         """Send a request, return its response."""
         self._opaque += 1
-        self._socket.sendall(encode_command(RemotingCommand(code=code, opaque=self._opaque, ext_fields=fields, body=body)))
+        self._socket.sendall(
+            encode_command(RemotingCommand(code=code, opaque=self._opaque, ext_fields=fields, body=body))
+        )
         while True:
             data = self._socket.recv(65536)
             if not data:

@@ -94,7 +94,11 @@ class SessionsPart:
                 return
             if reactor.seconds() >= deadline:
                 closed = True
-                _log.warn("{left} clients have not finished in {seconds} s: closed", left=left, seconds=self._seconds)
+                _log.warn(
+                    "{left} clients have not finished in {seconds} s: closed",
+                    left=left,
+                    seconds=self._seconds,
+                )
                 for session in list(gateway.sessions.values()):
                     session.close("the gateway is shutting down")
             call = reactor.callLater(self._INTERVAL, look)

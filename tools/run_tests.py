@@ -92,7 +92,9 @@ def read_coverage(path: Path, wanted: dict[str, float], outcome: Outcome) -> Non
         share = 100.0 * covered / possible if possible else 0.0
         print(f"   branch coverage of {folder}: {share:.1f} %, at least {least} is wanted")
         if share < least:
-            outcome.problems.append(f"branch coverage of {folder} is {share:.1f} %, at least {least} is wanted")
+            outcome.problems.append(
+                f"branch coverage of {folder} is {share:.1f} %, at least {least} is wanted"
+            )
 
 
 def run(command: list[str], environment: dict[str, str], seconds: float) -> int | None:
@@ -117,7 +119,10 @@ def run(command: list[str], environment: dict[str, str], seconds: float) -> int 
 def run_suite(name: str, suite: dict[str, Any], soak: bool) -> Outcome:
     """Run one suite and judge it."""
     outcome = Outcome(name, suite["least"])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "protocols", "tap"))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "protocols", "tap")),
+    }
     environment.update(suite.get("environment", {}))
     if soak:
         environment.update(suite.get("soak_environment", {}))
@@ -129,7 +134,9 @@ def run_suite(name: str, suite: dict[str, Any], soak: bool) -> Outcome:
             outcome.passed += 1
         else:
             outcome.failed += 1
-            outcome.problems.append(f"{' '.join(command[1:4])} {'took too long' if status is None else f'ended with {status}'}")
+            outcome.problems.append(
+                f"{' '.join(command[1:4])} {'took too long' if status is None else f'ended with {status}'}"
+            )
     if "paths" in suite:
         RESULTS.mkdir(parents=True, exist_ok=True)
         results, coverage = RESULTS / f"{name}.xml", RESULTS / f"{name}.coverage.json"
@@ -181,7 +188,9 @@ def show(outcomes: list[Outcome]) -> None:
 
 def main() -> int:
     """Run what is asked for; the status for make."""
-    suites: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "tests" / "expected.toml").read_text())["suites"]
+    suites: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "tests" / "expected.toml").read_text())[
+        "suites"
+    ]
     parser = argparse.ArgumentParser(description="Run the suites of tests/expected.toml.")
     parser.add_argument("--soak", action="store_true", help="with the long parameters")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"some of: {' '.join(suites)}")
@@ -191,7 +200,9 @@ def main() -> int:
         parser.error(f"there is no suite {', '.join(sorted(unknown))}; there is {', '.join(suites)}")
     outcomes = []
     for name, suite in suites.items():
-        if (arguments.suites and name not in arguments.suites) or (suite.get("optional") and not has_something(suite)):
+        if (arguments.suites and name not in arguments.suites) or (
+            suite.get("optional") and not has_something(suite)
+        ):
             continue
         print(f"== {name}", flush=True)
         outcomes.append(run_suite(name, suite, arguments.soak))

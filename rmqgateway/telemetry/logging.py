@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["as_json", "as_text", "make_observer", "observer_for_twistd"]
 
+#: Where Twisted tells at level info what only developers want to know ("reactor class", "(TCP Port 9876 Closed)", "Main loop
+#: terminated"); its errors are critical.
+_CHATTY = ("log_legacy", "twisted.scripts._twistd_unix", "twisted.internet.base")
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
@@ -79,8 +83,8 @@ def make_observer(settings: LoggingSettings, file: TextIO) -> ILogObserver:
     writer = FileLogObserver(file, as_json if settings.format == "json" else as_text)
     predicate = LogLevelFilterPredicate(least)
     if least >= LogLevel.info:
-        # Twisted's old log has one level for everything: "starting on 9876", "(TCP Port 9876 Closed)". Errors are critical.
-        predicate.setLogLevelForNamespace("log_legacy", LogLevel.warn)
+        for namespace in _CHATTY:
+            predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
     return FilteringLogObserver(writer, [predicate])  # type: ignore[return-value]
 
 
