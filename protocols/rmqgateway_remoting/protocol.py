@@ -30,6 +30,7 @@ from rmqgateway.wire.request_codes import ResponseCode, request_name
 from rmqgateway_remoting.convert_base import Operation, Peer
 from rmqgateway_remoting.credentials import credential_of
 from rmqgateway_remoting.errors import response_code
+from rmqgateway_remoting.held import HELD_FOR, HeldSends
 from rmqgateway_remoting.push import push_of
 from rmqgateway_remoting.table import OPERATIONS, REFUSED
 from rmqgateway_remoting.versions import V5_3_1
@@ -49,9 +50,6 @@ log = Logger(namespace="rmqgateway.remoting")
 
 #: What the transport gets at a time while its peer is slow, so that each piece taken is progress.
 _PIECE = 256 * 1024
-#: Why a one-way send is kept and tried again instead of being lost: its sender would never know.
-_HELD = frozenset({Code.BUSY, Code.TOO_MANY_REQUESTS, Code.STORE_FULL, Code.NOT_READY})
-_HOLD_SECONDS = 0.05
 #: Questions to the client that it has not answered; older ones are forgotten first.
 _MAX_QUESTIONS = 1000
 
@@ -88,8 +86,7 @@ class RemotingProtocol(Protocol):
         self._in_flight_bytes = 0
         self._in_flight = 0
         self._waiting: set[Deferred[Any]] = set()
-        self._held: deque[tuple[Context, Command[Any], int]] = deque()
-        self._hold_timer: IDelayedCall | None = None
+        self._held = HeldSends(gateway, self._account)
         self._reading = True
         self._idle_timer: IDelayedCall | None = None
         # Questions to the client: our opaque -> relay id.
@@ -169,7 +166,6 @@ class RemotingProtocol(Protocol):
         self._closed = True
         for timer in (
             self._stall_timer,
-            self._hold_timer,
             self._idle_timer,
             self._drain_timer,
             self._backlog_timer,
@@ -185,9 +181,9 @@ class RemotingProtocol(Protocol):
                 "{count} one-way sends of {peer} were refused until its connection ended: {size} bytes are lost",
                 count=len(self._held),
                 peer=self._connection.peer,
-                size=sum(size for _, _, size in self._held),
+                size=self._held.size,
             )
-            self._held.clear()
+        self._held.end()
         # A wait whose client is gone would only hold what another could get.
         for deferred in list(self._waiting):
             deferred.cancel()
@@ -219,12 +215,12 @@ class RemotingProtocol(Protocol):
             return
         try:
             if self._held and flag & 2 and type(command) is SendMessages:
-                self._hold(context, command, len(request.body))
+                self._held.hold(context, command, len(request.body))
                 return
             result = self._execute(context, command)
         except GatewayError as error:
-            if flag & 2 and error.code in _HELD and type(command) is SendMessages:
-                self._hold(context, command, len(request.body))
+            if flag & 2 and error.code in HELD_FOR and type(command) is SendMessages:
+                self._held.hold(context, command, len(request.body))
             else:
                 self._refused(error, request, operation)
             return
@@ -258,10 +254,13 @@ class RemotingProtocol(Protocol):
         return result
 
     def _finished(self, request: RemotingCommand, operation: Operation) -> None:
-        if operation.waits:
-            return
-        self._in_flight -= 1
-        self._in_flight_bytes -= len(request.body)
+        if not operation.waits:
+            self._account(-1, -len(request.body))
+
+    def _account(self, count: int, size: int) -> None:
+        """So many requests and bytes came under way, or (less than 0) were dealt with."""
+        self._in_flight += count
+        self._in_flight_bytes += size
         if not self._reading:
             self._balance()
 
@@ -278,8 +277,8 @@ class RemotingProtocol(Protocol):
             return
         error = failure.value
         if isinstance(error, GatewayError):
-            if request.flag & 2 and error.code in _HELD and type(command) is SendMessages:
-                self._hold(context, command, len(request.body))
+            if request.flag & 2 and error.code in HELD_FOR and type(command) is SendMessages:
+                self._held.hold(context, command, len(request.body))
             else:
                 self._refused(error, request, operation)
         else:
@@ -350,57 +349,6 @@ class RemotingProtocol(Protocol):
         self._pending.append(frame)
         if len(self._pending) == 1:
             self._outbox.ready(self)
-
-    # One-way sends that could not be taken yet.
-
-    def _hold(self, context: Context, command: Command[Any], size: int) -> None:
-        self._held.append((context, command, size))
-        self._in_flight_bytes += size
-        if self._hold_timer is None:
-            self._hold_timer = self._gateway.reactor.callLater(_HOLD_SECONDS, self._try_held)
-
-    def _try_held(self) -> None:
-        self._hold_timer = None
-        self._outbox.enter()
-        try:
-            for _ in range(len(self._held)):
-                context, command, size = self._held.popleft()
-                self._in_flight_bytes -= size
-                try:
-                    result = self._execute(context, command)
-                except GatewayError as error:
-                    if error.code not in _HELD:
-                        log.debug("a one-way send was refused: {error}", error=error)
-                        continue
-                    self._held.appendleft((context, command, size))
-                    self._in_flight_bytes += size
-                    break
-                if isinstance(result, Deferred):
-                    self._in_flight += 1
-                    self._in_flight_bytes += size
-                    result.addCallbacks(
-                        self._taken, self._not_taken, callbackArgs=(size,), errbackArgs=(context, command, size)
-                    )
-        finally:
-            self._outbox.leave()
-        if self._held and self._hold_timer is None:
-            self._hold_timer = self._gateway.reactor.callLater(_HOLD_SECONDS, self._try_held)
-        if not self._reading:
-            self._balance()
-
-    def _taken(self, result: object, size: int) -> None:
-        self._in_flight -= 1
-        self._in_flight_bytes -= size
-        if not self._reading:
-            self._balance()
-
-    def _not_taken(self, failure: Failure, context: Context, command: Command[Any], size: int) -> None:
-        self._taken(None, size)
-        error = failure.value
-        if isinstance(error, GatewayError) and error.code in _HELD and not self._closed:
-            self._hold(context, command, size)
-        else:
-            log.debug("a one-way send was refused: {error}", error=error)
 
     # Writing.
 

@@ -300,7 +300,7 @@ def test_one_way_sends_refused_later_are_kept_too(client: Client) -> None:
 def test_a_one_way_send_that_is_wrong_is_not_tried_again(client: Client) -> None:
     client.gateway.replies[SendMessages] = GatewayError(Code.MESSAGE_TOO_LARGE, "too large")
     client.send(310, SEND, b"1", oneway=True)
-    assert client.protocol._hold_timer is None
+    assert len(client.protocol._held) == 0
 
 
 def test_reading_stops_while_too_much_is_kept_and_goes_on_after() -> None:
