@@ -77,8 +77,9 @@ def appends(directory: str, per_group: int, seconds: float) -> str:
     system = os.times().system - system
     it = store.statistics()
     return (
-        f"{state['n'] / seconds:8.0f} msg/s {cpu / state['n'] * 1e6:6.2f} us CPU per message "
-        f"({system / state['n'] * 1e6:.2f} system), commit p50 {float(it['commit_seconds_p50']) * 1e3:.2f} p99 {float(it['commit_seconds_p99']) * 1e3:.2f} ms, "
+        f"{state['n'] / seconds:8.0f} msg/s {cpu / state['n'] * 1e6:6.2f} us CPU per message, "
+        f"{system / state['n'] * 1e6:.2f} of it system, "
+        f"commit p50 {float(it['commit_seconds_p50']) * 1e3:.2f} p99 {float(it['commit_seconds_p99']) * 1e3:.2f} ms, "
         f"longest reactor turn {state['longest'] * 1e3:.1f} ms, RSS {rss():.0f} MB"
     )
 
