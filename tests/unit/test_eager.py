@@ -73,6 +73,6 @@ def test_other_transports_are_written_to_plainly() -> None:
 def test_a_later_twisted_without_these_names_is_written_to_plainly() -> None:
     transport = _Connection([5])
     del transport._tempDataBuffer
-    transport.write = transport.later.append  # type: ignore[method-assign]
+    transport.write = transport.later.append  # type: ignore[method-assign,assignment]
     writer(transport)(b"hello")
     assert transport.later == [b"hello"]
