@@ -34,7 +34,7 @@ soak: $(VENV)/.test
 
 ## vectors: capture the golden bytes again from the real programs
 vectors: $(VENV)/.test
-	@for script in tests/vectors/capture_*.py; do $(BIN)/python $$script $(ARGS) || exit 1; done
+	@$(BIN)/python tools/capture_vectors.py $(ARGS)
 
 docs: $(VENV)/.run
 	@$(BIN)/python tools/document_settings.py docs/configuration.md
