@@ -30,9 +30,9 @@ Each setting can be given in four places; the later ones in this list win:
 2. an environment variable: `RMQGATEWAY_SECTION__KEY`, such as `RMQGATEWAY_LOCAL__FLUSH=async`;
 3. a flag: `--set section.key=value`, such as `--set local.flush=async`.
 
-`twistd rmqgateway --print-config` shows every setting with its value and where it comes from; secrets are masked. A wrong
-section, key or value ends the process with the place, the reason and the nearest right name. Relative paths are meant from
-where the command was typed.
+`twistd rmqgateway --print-config` shows every setting with its value and where it comes from; secrets are masked. A
+wrong section, key or value ends the process with the place, the reason and the nearest right name. Relative paths are
+meant from where the command was typed.
 
 ## Listeners
 
@@ -48,16 +48,17 @@ or `RMQGATEWAY_LISTEN="remoting=tcp:9876:interface=127.0.0.1 …"`, or in the fi
     front_ends = ["mqtt"]
     advertise = "mq.example.org"
 
-Without any endpoint there are three: `remoting` on 9876, `grpc` on 8081, `web` on 8080, each on 127.0.0.1, each serving every
-enabled front-end. Naming an endpoint replaces the three; setting anything else, such as `--set listeners.web.advertise=…`, does
-not. The first bytes of a connection decide which front-end gets it. A listener that names one front-end alone serves no HTTP, and
-lets a server speak first. An endpoint is a [Twisted endpoint
-string](https://docs.twisted.org/en/stable/core/howto/endpoints.html#servers); a colon within a value is written `\\:`.
+Without any endpoint there are three: `remoting` on 9876, `grpc` on 8081, `web` on 8080, each on 127.0.0.1, each
+serving every enabled front-end. Naming an endpoint replaces the three; setting anything else, such as `--set
+listeners.web.advertise=…`, does not. The first bytes of a connection decide which front-end gets it. A listener that
+names one front-end alone serves no HTTP, and lets a server speak first. An endpoint is a [Twisted endpoint
+string](https://docs.twisted.org/en/stable/core/howto/endpoints.html#servers); a colon within a value is written
+`\\:`.
 
 Listening on anything but loopback is refused while no user exists, unless `listening.remote_without_users` says so.
 
-Every port takes TLS as well: with the certificate that `tls.certificate` names, or, for clients on loopback, with one generated in
-the data directory at the first start (`tls/certificate.pem`, which clients may trust).
+Every port takes TLS as well: with the certificate that `tls.certificate` names, or, for clients on loopback, with one
+generated in the data directory at the first start (`tls/certificate.pem`, which clients may trust).
 
 Connections are limited to `listening.connections` in all (then nothing more is accepted until some close) and to
 `listening.connections_per_address` of one address (more are closed at once). Loopback is exempt from the second.
@@ -65,14 +66,16 @@ Connections are limited to `listening.connections` in all (then nothing more is 
 ## Data directory
 
 `--data-dir DIRECTORY` (`RMQGATEWAY_DATA_DIR`, or `data_dir` in the file); else `$XDG_DATA_HOME/rmqgateway`, else
-`~/.local/share/rmqgateway`; `make run` uses `.data` in the tree. With `twistd --uid`, ports are bound and a missing directory is
-created before the user is changed, and given to him; the store is opened afterwards, so that every file in it is his; the default is
-then in his home. One process uses a directory at a time; one with other files in it is refused.
+`~/.local/share/rmqgateway`; `make run` uses `.data` in the tree. With `twistd --uid`, ports are bound and a missing
+directory is created before the user is changed, and given to him; the store is opened afterwards, so that every file
+in it is his; the default is then in his home. One process uses a directory at a time; one with other files in it is
+refused.
 
 ## Start and stop
 
-SIGTERM and SIGINT: nothing more is accepted, clients are asked to finish within `listening.drain_s`, the rest are closed, the store
-is made durable and closed, and the process ends with status 0. A second signal ends it at once; nothing acknowledged is lost by that.
+SIGTERM and SIGINT: nothing more is accepted, clients are asked to finish within `listening.drain_s`, the rest are
+closed, the store is made durable and closed, and the process ends with status 0. A second signal ends it at once;
+nothing acknowledged is lost by that.
 """
 
 

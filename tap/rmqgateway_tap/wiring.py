@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -225,5 +226,8 @@ def _announce(
     for listener in listeners:
         if "remoting" in listener.names and listener.described.endpoint.startswith("tcp"):
             where = listener.advertised(listener.port.getHost())
-            _log.info("try: python -m rmqgateway.hello {where}  (clients: NAMESRV_ADDR={where})", where=where)
+            python = sys.executable.removeprefix(os.getcwd() + os.sep)
+            _log.info(
+                "try: {python} -m rmqgateway.hello {where}  (clients: NAMESRV_ADDR={where})", python=python, where=where
+            )
             break

@@ -141,7 +141,7 @@ def serve(folder: Path, *flags: str) -> tuple[int, str]:
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 20
-            while "try: python -m rmqgateway.hello" not in log.read_text() and process.poll() is None:
+            while "rmqgateway.hello" not in log.read_text() and process.poll() is None:
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.02)
             said = subprocess.run(
