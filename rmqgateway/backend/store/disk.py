@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 
@@ -30,6 +31,18 @@ class Disk:
     def pread(self, fd: int, size: int, at: int) -> bytes:
         """Read up to `size` bytes."""
         return os.pread(fd, size, at)
+
+    def next_data(self, fd: int, at: int) -> int | None:
+        """The first place from `at` on that may hold more than zeros; None if there is none.
+
+        What was allocated and never written need not be read to know that: reading the rest of a segment takes 0.1 s or more.
+        """
+        try:
+            return os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return None
+            return at  # the file system cannot tell
 
     def fdatasync(self, fd: int) -> None:
         """Make what was written durable."""

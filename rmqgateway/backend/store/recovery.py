@@ -62,6 +62,7 @@ __all__ = ["Recovery", "rebuild_index"]
 
 _log = Logger()
 _WINDOW = 4 << 20
+_ZEROS = bytes(_WINDOW)
 
 #: For records that are not messages: (buffer, position, record).
 Handle = Callable[[memoryview, int, Record], None]
@@ -145,6 +146,10 @@ class Scan:
     def _search(self, position: int) -> int:
         """The position of the next readable record, or 0."""
         while position + RECORD_HEADER <= self._segment.end:
+            data = self._disk.next_data(self._fd, position - self._segment.base)
+            if data is None:
+                return 0
+            position = self._segment.base + data
             window = self._read(position, _WINDOW)
             at = window.find(MAGIC_BYTES)
             while at >= 0:
@@ -385,9 +390,16 @@ class Recovery:
         fd = store.log.file(segment)
         garbage = (0, 0)
         while position < segment.end:
+            data = store.disk.next_data(fd, position - segment.base)
+            if data is None or segment.base + data >= segment.end:
+                break
+            position = segment.base + data
             window = store.disk.pread(fd, min(_WINDOW, segment.end - position), position - segment.base)
             if not window:
                 break
+            if window == _ZEROS[: len(window)]:  # a hundred times faster than rstrip
+                position += len(window)
+                continue
             length = len(window.rstrip(b"\0"))
             if length:
                 garbage = (end, position + length - end)
