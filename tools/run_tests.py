@@ -116,8 +116,8 @@ def run(command: list[str], environment: dict[str, str], seconds: float) -> int 
         raise
 
 
-def run_suite(name: str, suite: dict[str, Any], soak: bool) -> Outcome:
-    """Run one suite and judge it."""
+def run_suite(name: str, suite: dict[str, Any], soak: bool, before: set[str]) -> Outcome:
+    """Run one suite and judge it; `before` ran before it."""
     outcome = Outcome(name, suite["least"])
     environment = {
         **os.environ,
@@ -143,20 +143,25 @@ def run_suite(name: str, suite: dict[str, Any], soak: bool) -> Outcome:
         results.unlink(missing_ok=True)
         coverage.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={results}", *suite["paths"]]
-        if soak:
-            command += ["--override-ini=addopts=--import-mode=importlib -ra -p no:cacheprovider"]
-        wanted = suite.get("coverage")
-        if wanted:
-            environment["COVERAGE_FILE"] = str(RESULTS / f"{name}.coverage")
-            command += [f"--cov={folder}" for folder in wanted]
-            command += ["--cov-branch", f"--cov-report=json:{coverage}"]
+        if not soak:
+            command += ["-m", "not slow"]
+        measured, wanted = suite.get("measure", []), suite.get("coverage", {})
+        if measured:
+            # Added up over the suites of one run; the one that states what is wanted comes last.
+            environment["COVERAGE_FILE"] = str(RESULTS / "coverage")
+            command += [f"--cov={folder}" for folder in measured]
+            command += [
+                "--cov-branch",
+                "--cov-append",
+                f"--cov-report={f'json:{coverage}' if wanted else ''}",
+            ]
         status = run(command, environment, seconds)
         if status is None:
             outcome.problems.append(f"took longer than {seconds} s and was ended")
         elif status not in (0, 1):
             outcome.problems.append(f"pytest ended with {status}")
         read_results(results, outcome)
-        if wanted:
+        if set(suite.get("coverage_with", [])) <= before:
             read_coverage(coverage, wanted, outcome)
     outcome.seconds = time.monotonic() - began
     judge(outcome, suite, os.environ.get("CI", "").lower() == "true")
@@ -198,14 +203,15 @@ def main() -> int:
     unknown = set(arguments.suites) - set(suites)
     if unknown:
         parser.error(f"there is no suite {', '.join(sorted(unknown))}; there is {', '.join(suites)}")
-    outcomes = []
+    (RESULTS / "coverage").unlink(missing_ok=True)
+    outcomes: list[Outcome] = []
     for name, suite in suites.items():
         if (arguments.suites and name not in arguments.suites) or (
             suite.get("optional") and not has_something(suite)
         ):
             continue
         print(f"== {name}", flush=True)
-        outcomes.append(run_suite(name, suite, arguments.soak))
+        outcomes.append(run_suite(name, suite, arguments.soak, {one.name for one in outcomes}))
         sys.stdout.flush()
     show(outcomes)
     # A suite that fails for another reason than a test counts as one failure: the line must not look green.
