@@ -77,7 +77,7 @@ class TestSession:
 class World:
     """A gateway with the local backend over a store in memory.
 
-    :param manual: groups of the store are committed by `store.commit()` only, so that a test can look between.
+    :param manual: once started, groups of the store are committed by `store.commit()` only, so that a test can look between.
     :ivar clock: the monotonic clock and the timers; `advance` moves it and the wall clock.
     """
 
@@ -91,7 +91,7 @@ class World:
     ) -> None:
         self.clock = Clock()
         self.wall_ms = now_ms
-        self.store = MemoryStore(self.clock, contents=contents, manual=manual)
+        self.store = MemoryStore(self.clock, contents=contents)
         self.settings = settings if settings is not None else LocalSettings()
         outbox = Outbox()
         self.backend = LocalBackend(self.store, self.settings, self.clock, outbox, lambda: self.wall_ms)
@@ -101,6 +101,7 @@ class World:
         self.settle()
         if started is not None:
             result_of(started)
+        self.store.manual = manual
 
     def settle(self) -> None:
         """Do everything that is due now, commits of the store included, without moving the time."""
@@ -154,6 +155,7 @@ class World:
 
     def restart(self) -> World:
         """Stop in good order and start another gateway over what was stored."""
+        self.store.manual = False
         stopped = self.backend.stop()
         self.settle()
         result_of(stopped)
