@@ -144,7 +144,7 @@ def test_the_window(client: Client) -> None:
     client.tell("ack 2")
     assert [line[:1] for line in client.lines()] in (["a", "3"], ["3", "a"])
     client.tell("ack 2")
-    assert client.protocol.errors[0].code is Code.BAD_RECEIPT_HANDLE  # type: ignore[attr-defined]
+    assert client.protocol.errors[0].code is Code.BAD_RECEIPT_HANDLE  # type: ignore[union-attr]
 
 
 def test_a_cumulative_acknowledgement(world: World) -> None:
@@ -157,7 +157,7 @@ def test_a_cumulative_acknowledgement(world: World) -> None:
     assert list(client.protocol.consumer.unsettled) == [3, 4, 5]
     client.protocol.consumer.unsettled[3] = "void"  # what was never delivered fails the whole settlement
     client.tell("ack 4")
-    assert client.protocol.errors[0].code is Code.BAD_RECEIPT_HANDLE  # type: ignore[attr-defined]
+    assert client.protocol.errors[0].code is Code.BAD_RECEIPT_HANDLE  # type: ignore[union-attr]
 
 
 def test_closing_a_consumer_gives_back(world: World, client: Client) -> None:
