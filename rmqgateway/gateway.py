@@ -28,6 +28,7 @@ from rmqgateway.errors import Code, GatewayError, UnsupportedCommand
 from rmqgateway.governance.budgets import ByteBudget, Limits
 from rmqgateway.interfaces import IGateway
 from rmqgateway.outbox import Outbox
+from rmqgateway.pending import Pending
 from rmqgateway.session import Session
 from rmqgateway.telemetry.metrics import CommandMeter
 
@@ -37,12 +38,16 @@ if TYPE_CHECKING:
     from rmqgateway.interfaces import IBackend, ISubscription, ISubscriptionSink
     from rmqgateway.subscription import Subscription
 
-__all__ = ["Authorizer", "Gateway"]
+__all__ = ["Authorizer", "Done", "Gateway"]
 
 log = Logger(namespace="rmqgateway.gateway")
 
 #: Judges a command: sets ``context.user`` or raises UNAUTHENTICATED or FORBIDDEN.
 Authorizer = Callable[["Context", Command[Any]], None]
+
+
+#: Who is told the outcome of `Gateway.perform`: (token, reply, error); one of the last two is None.
+Done = Callable[[Any, Any, "GatewayError | None"], None]
 
 
 class _Door:
@@ -148,23 +153,7 @@ class Gateway:
         taken = 0
         began = self._seconds()
         try:
-            if self.authorizer is not None:
-                self.authorizer(context, command)
-            if (
-                self.commands_under_way >= self.limits.commands_under_way
-                and type(command) not in _ALWAYS_TAKEN
-            ):
-                raise GatewayError(
-                    Code.TOO_MANY_REQUESTS,
-                    f"{self.commands_under_way} commands are under way (setting limits.commands_under_way)",
-                    retry_after=1.0,
-                )
-            if type(command) is SendMessages:
-                size = 0
-                for message in command.messages:
-                    size += len(message.body) + len(message.properties)
-                self.budget.take(size)
-                taken = size
+            taken = self._admit(context, command)
             result = door.handler(context, command)
         except GatewayError as error:
             self.budget.give_back(taken)
@@ -175,6 +164,8 @@ class Gateway:
             meter.refused(Code.INTERNAL)
             log.failure("{command} failed", command=meter.name)
             raise GatewayError(Code.INTERNAL, _internal(meter.name)) from None
+        if type(result) is Pending:
+            result = result.deferred()
         if isinstance(result, Deferred):
             self.commands_under_way += 1
             meter.in_flight += 1
@@ -182,6 +173,61 @@ class Gateway:
         self.budget.give_back(taken)
         meter.took(self._seconds() - began)
         return result
+
+    def perform(self, context: Context, command: Command[Any], done: Done, token: Any) -> None:
+        door = self._doors.get(type(command))
+        if door is None or door.handler is None:
+            done(token, None, UnsupportedCommand(type(command).__name__, self.backend.name))
+            return
+        meter = door.meter
+        taken = 0
+        began = self._seconds()
+        try:
+            taken = self._admit(context, command)
+            result = door.handler(context, command)
+        except Exception as raised:
+            self.budget.give_back(taken)
+            if isinstance(raised, GatewayError):
+                error = raised
+            else:
+                log.failure("{command} failed", command=meter.name)
+                error = GatewayError(Code.INTERNAL, _internal(meter.name))
+            meter.refused(error.code)
+            done(token, None, error)
+            return
+        if type(result) is Pending:
+            self.commands_under_way += 1
+            meter.in_flight += 1
+            result.subscribe(_Performed(self, meter, began, taken, result.reply, done, token))
+        elif isinstance(result, Deferred):
+            self.commands_under_way += 1
+            meter.in_flight += 1
+            result.addBoth(self._finished, meter, began, taken)
+            result.addCallbacks(
+                _tell_reply, _tell_error, callbackArgs=(done, token), errbackArgs=(done, token)
+            )
+        else:
+            self.budget.give_back(taken)
+            meter.took(self._seconds() - began)
+            done(token, result, None)
+
+    def _admit(self, context: Context, command: Command[Any]) -> int:
+        """Judge a command; return how many bytes of the budget it takes until it is done."""
+        if self.authorizer is not None:
+            self.authorizer(context, command)
+        if self.commands_under_way >= self.limits.commands_under_way and type(command) not in _ALWAYS_TAKEN:
+            raise GatewayError(
+                Code.TOO_MANY_REQUESTS,
+                f"{self.commands_under_way} commands are under way (setting limits.commands_under_way)",
+                retry_after=1.0,
+            )
+        if type(command) is not SendMessages:
+            return 0
+        size = 0
+        for message in command.messages:
+            size += len(message.body) + len(message.properties)
+        self.budget.take(size)
+        return size
 
     def _finished(self, result: Any, meter: CommandMeter, began: float, taken: int) -> Any:
         self.commands_under_way -= 1
@@ -210,6 +256,56 @@ class Gateway:
 
     def authenticate(self, context: Context, credential: Credential) -> str | None:
         return None
+
+
+class _Performed:
+    """A `Pending` reply on its way through the door: called when it may be given."""
+
+    __slots__ = ("began", "done", "gateway", "meter", "reply", "taken", "token")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        meter: CommandMeter,
+        began: float,
+        taken: int,
+        reply: Any,
+        done: Done,
+        token: Any,
+    ) -> None:
+        self.gateway = gateway
+        self.meter = meter
+        self.began = began
+        self.taken = taken
+        self.reply = reply
+        self.done = done
+        self.token = token
+
+    def __call__(self, error: BaseException | None) -> None:
+        gateway = self.gateway
+        meter = self.meter
+        gateway.commands_under_way -= 1
+        meter.in_flight -= 1
+        gateway.budget.used -= self.taken
+        if error is None:
+            meter.took(gateway._seconds() - self.began)
+            self.done(self.token, self.reply, None)
+        else:
+            refusal = (
+                error
+                if isinstance(error, GatewayError)
+                else GatewayError(Code.INTERNAL, _internal(meter.name))
+            )
+            meter.refused(refusal.code)
+            self.done(self.token, None, refusal)
+
+
+def _tell_reply(reply: Any, done: Done, token: Any) -> None:
+    done(token, reply, None)
+
+
+def _tell_error(failure: Failure, done: Done, token: Any) -> None:
+    done(token, None, failure.value)  # type: ignore[arg-type]  # `_finished` lets nothing else through
 
 
 #: Never refused for load: they free resources, or keep a client's place.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rmqgateway.commands import Command
     from rmqgateway.context import Context, Credential
+    from rmqgateway.errors import GatewayError
     from rmqgateway.events import Event
     from rmqgateway.frontend import ConnectionInformation, Recognition, RouteDeclaration
     from rmqgateway.subscription import Delivery, Settlement, Subscription
@@ -244,6 +245,15 @@ class IGateway(Interface):
             door is logged and becomes ``Code.INTERNAL``.
         """
 
+    def perform(
+        context: Context,
+        command: Command[Any],
+        done: Callable[[Any, Any, GatewayError | None], None],
+        token: Any,
+    ) -> None:
+        """As `execute`, for hot paths: ``done(token, reply, None)`` or ``done(token, None, error)`` is called exactly once,
+        maybe before this returns. Nothing can be cancelled: use `execute` for commands that wait."""
+
     def subscribe(context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
         """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted."""
 
@@ -305,8 +315,8 @@ class IBackend(Interface):
     name: str = Attribute("``local`` or ``cluster``.")
 
     def handlers() -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:
-        """What serves each command, by its class; what is missing is refused by name. Each returns the reply or a
-        Deferred, and raises GatewayError."""
+        """What serves each command, by its class; what is missing is refused by name. Each returns the reply a
+        Deferred, or a `rmqgateway.pending.Pending`, and raises GatewayError."""
 
     def start() -> Deferred[None] | None:
         """Open the store or the connections. Fails with StoreError or GatewayError: the process ends with its text."""

@@ -63,7 +63,7 @@ class MessageQueue(msgspec.Struct, frozen=True, order=True):
     queue_id: int
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message as a producer hands it over; its topic is the command's.
 
     :ivar body: as sent, compressed or not (`sys_flag` says).

@@ -48,6 +48,9 @@ __all__ = ["RemotingProtocol"]
 
 log = Logger(namespace="rmqgateway.remoting")
 
+#: A request under way, with what it became.
+_Request = tuple[RemotingCommand, Operation, Context, Command[Any]]
+
 #: What the transport gets at a time while its peer is slow, so that each piece taken is progress.
 _PIECE = 256 * 1024
 #: Questions to the client that it has not answered; older ones are forgotten first.
@@ -65,6 +68,8 @@ class RemotingProtocol(Protocol):
         self._outbox = gateway.outbox
         self._seconds: Callable[[], float] = gateway.reactor.seconds
         self._execute: Callable[[Context, Command[Any]], Any] = gateway.execute
+        self._perform = gateway.perform
+        self._when_done: Callable[[_Request, Any, GatewayError | None], None] = self._done
         self._decoder = RemotingDecoder(settings.max_frame, settings.max_header)
         # Set when the connection is made.
         self._session: ISession
@@ -213,31 +218,29 @@ class RemotingProtocol(Protocol):
         except WireError as error:
             self._refused(error, request, operation)
             return
-        try:
-            if self._held and flag & 2 and type(command) is SendMessages:
+        if not operation.waits:
+            if flag & 2 and self._held and type(command) is SendMessages:
                 self._held.hold(context, command, len(request.body))
                 return
+            self._in_flight += 1
+            self._in_flight_bytes += len(request.body)
+            self._perform(context, command, self._when_done, (request, operation, context, command))
+            return
+        try:
             result = self._execute(context, command)
         except GatewayError as error:
-            if flag & 2 and error.code in HELD_FOR and type(command) is SendMessages:
-                self._held.hold(context, command, len(request.body))
-            else:
-                self._refused(error, request, operation)
+            self._refused(error, request, operation)
             return
         if isinstance(result, Deferred):
-            if operation.waits:
-                self._waiting.add(result)
-                result.addBoth(self._waited, result)
-            else:
-                self._in_flight += 1
-                self._in_flight_bytes += len(request.body)
+            self._waiting.add(result)
+            result.addBoth(self._waited, result)
             result.addCallbacks(
-                self._succeeded,
-                self._failed,
+                self._reply,
+                self._wait_failed,
                 callbackArgs=(request, operation),
-                errbackArgs=(request, operation, context, command),
+                errbackArgs=(request, operation),
             )
-        elif not flag & 2:
+        else:
             self._reply(result, request, operation)
 
     def _enter_namespace(self, ext: dict[str, str], context: Context, command: Command[Any]) -> Command[Any]:
@@ -253,10 +256,6 @@ class RemotingProtocol(Protocol):
         self._waiting.discard(deferred)
         return result
 
-    def _finished(self, request: RemotingCommand, operation: Operation) -> None:
-        if not operation.waits:
-            self._account(-1, -len(request.body))
-
     def _account(self, count: int, size: int) -> None:
         """So many requests and bytes came under way, or (less than 0) were dealt with."""
         self._in_flight += count
@@ -264,29 +263,34 @@ class RemotingProtocol(Protocol):
         if not self._reading:
             self._balance()
 
-    def _succeeded(self, result: Any, request: RemotingCommand, operation: Operation) -> None:
-        self._finished(request, operation)
-        if not request.flag & 2:
-            self._reply(result, request, operation)
+    def _done(self, token: _Request, reply: Any, error: GatewayError | None) -> None:
+        """The outcome of a request that does not wait for messages."""
+        request, operation, context, command = token
+        self._in_flight -= 1
+        self._in_flight_bytes -= len(request.body)
+        if not self._reading:
+            self._balance()
+        if error is None:
+            self._reply(reply, request, operation)
+        elif self._closed:
+            pass
+        elif request.flag & 2 and error.code in HELD_FOR and type(command) is SendMessages:
+            self._held.hold(context, command, len(request.body))
+        else:
+            self._refused(error, request, operation)
 
-    def _failed(
-        self, failure: Failure, request: RemotingCommand, operation: Operation, context: Context, command: Command[Any]
-    ) -> None:
-        self._finished(request, operation)
+    def _wait_failed(self, failure: Failure, request: RemotingCommand, operation: Operation) -> None:
         if self._closed:
             return
         error = failure.value
         if isinstance(error, GatewayError):
-            if request.flag & 2 and error.code in HELD_FOR and type(command) is SendMessages:
-                self._held.hold(context, command, len(request.body))
-            else:
-                self._refused(error, request, operation)
+            self._refused(error, request, operation)
         else:
             log.failure("{operation} failed", failure=failure, operation=operation.name)
             self._refused(GatewayError(Code.INTERNAL, "the gateway's log has the cause"), request, operation)
 
     def _reply(self, result: Any, request: RemotingCommand, operation: Operation) -> None:
-        if self._closed:
+        if self._closed or request.flag & 2:
             return
         pending = self._pending
         count = len(pending)

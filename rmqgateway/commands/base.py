@@ -37,11 +37,11 @@ class Resource(enum.Enum):
     GROUP = "Group"
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """The base of all replies: plain values, serialisable."""
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """The base of all replies: plain values, serialisable, without cycles (so the garbage collector need not look)."""
 
 
-class Command(msgspec.Struct, Generic[R], frozen=True):
+class Command(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """Something that a client asks for; `R` is the reply's type.
 
     A command class states how the door judges it:

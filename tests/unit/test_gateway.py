@@ -20,6 +20,7 @@ from rmqgateway.commands import (
     GetCluster,
     Heartbeat,
     PullMessages,
+    QueryRoute,
     SendMessages,
     SendResults,
 )
@@ -33,7 +34,7 @@ from rmqgateway.message import Message
 from rmqgateway.session import Session
 from rmqgateway.subscription import Subscription
 from rmqgateway.telemetry.metrics import CommandMeter
-from rmqgateway.testing import NoReplyYet, result_of
+from rmqgateway.testing import NoReplyYet, World, result_of
 
 PEER = IPv4Address("TCP", "10.0.0.1", 1234)
 SEND = SendMessages("topic", (Message(bytes(600), bytes(100)), Message(bytes(300))))  # 1000 bytes
@@ -410,3 +411,42 @@ def test_subscribing_gives_a_subscription() -> None:
     assert ISubscription.providedBy(subscription)
     with pytest.raises(NoReplyYet):
         result_of(Deferred())
+
+
+def test_perform_tells_the_outcome_exactly_once_and_gives_the_budget_back() -> None:
+    world = World()
+    session = world.session()
+    told: list[tuple[object, object, object]] = []
+
+    def done(token: object, reply: object, error: object) -> None:
+        told.append((token, reply, error))
+
+    context = session.context()
+    send = SendMessages("topic", (Message(b"x" * 100),))
+    world.execute(session, send)  # makes the topic
+    world.gateway.perform(context, SendMessages("topic", (Message(b"x" * 100, b"UNIQ_KEY\x01k\x02"),)), done, "durable")
+    assert told == [] and world.gateway.budget.used > 100 and world.gateway.commands_under_way == 1
+    world.settle()
+    assert [(token, error) for token, _, error in told] == [("durable", None)]
+    world.gateway.perform(context, QueryRoute("topic"), done, "at once")
+    world.gateway.perform(context, QueryRoute("missing"), done, "refused")
+    world.gateway.perform(context, SendMessages("other", (Message(b"y"),)), done, "deferred")
+    world.settle()
+    world.gateway.perform(context, SendMessages("bad name!", (Message(b"y"),)), done, "bad")
+    assert [token for token, _, _ in told] == ["durable", "at once", "refused", "deferred", "bad"]
+    codes = [error.code if isinstance(error, GatewayError) else None for _, _, error in told]
+    assert codes == [None, None, Code.TOPIC_NOT_FOUND, None, Code.BAD_TOPIC_NAME]
+    assert world.gateway.budget.used == 0 and world.gateway.commands_under_way == 0
+
+
+def test_perform_tells_of_a_store_that_failed() -> None:
+    world = World()
+    session = world.session()
+    world.execute(session, SendMessages("topic", (Message(b"x"),)))
+    told: list[object] = []
+    message = Message(b"x", b"UNIQ_KEY\x01k\x02")
+    world.gateway.perform(session.context(), SendMessages("topic", (message,)), lambda *it: told.append(it[2]), None)
+    world.store.fail("no disk")
+    (error,) = told
+    assert isinstance(error, GatewayError) and error.code is Code.STORE_FAILED
+    assert world.gateway.budget.used == 0

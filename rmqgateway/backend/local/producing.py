@@ -20,6 +20,7 @@ from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import ReplyArrived
 from rmqgateway.message import Message, MessageType
+from rmqgateway.pending import Pending
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import decode_properties
 
@@ -71,11 +72,15 @@ class Producing(Component):
         self._max_properties = core.settings.max_properties_size
         self._max_messages = core.settings.max_batch_messages
         self._cluster = core.settings.cluster_name
+        self._when_durable = core.store.when_durable
+        self._now_ms = core.now_ms
 
     def handlers(self) -> Handlers:
         return {SendMessages: self.send_messages, SendReply: self.send_reply}
 
-    def send_messages(self, context: Context, command: SendMessages) -> Deferred[SendResults]:
+    def send_messages(
+        self, context: Context, command: SendMessages
+    ) -> Deferred[SendResults] | Pending[SendResults]:
         topic = self._topics.get(command.topic)
         if topic is None:
             return self._send_to_new(context, command)
@@ -96,7 +101,7 @@ class Producing(Component):
                 if queue_id < 0:
                     queue_id = topic.next_queue_id()
                 queue = topic.queues.get(queue_id) or topic.queue(queue_id)
-                now = self.core.now_ms()
+                now = self._now_ms()
                 session = context.session
                 try:
                     stored = _encode(
@@ -116,7 +121,8 @@ class Producing(Component):
                     raise GatewayError(Code.BAD_MESSAGE, error.message) from None
                 offset = queue.stored.next_offset
                 position = queue.append(stored, index_keys(topic, named))
-                return self.core.durable(SendResults((SendResult(queue_id, offset, position, unique_key),)))
+                results = SendResults((SendResult(queue_id, offset, position, unique_key),))
+                return Pending(results, self._when_durable)
         if topic.name.startswith(names.RETRY_PREFIX):
             return self._send_to_retry(context, command, topic)
         return self._send(context, command, topic)
@@ -129,8 +135,12 @@ class Producing(Component):
             self._check_size(message)
         created = self._topics.for_sending(command.topic, command.default_queues)
         if isinstance(created, Topic):
-            return self.send_messages(context, command)
-        return created.addCallback(lambda _: self.send_messages(context, command))
+            return self._send_again(None, context, command)
+        return created.addCallback(self._send_again, context, command)
+
+    def _send_again(self, _: object, context: Context, command: SendMessages) -> Deferred[SendResults]:
+        result = self.send_messages(context, command)
+        return result.deferred() if isinstance(result, Pending) else result
 
     def _send(self, context: Context, command: SendMessages, topic: Topic) -> Deferred[SendResults]:
         """Check all, then store all."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
@@ -51,6 +52,19 @@ class FakeGateway:
         if isinstance(reply, Callable):  # type: ignore[arg-type]
             return reply(context, command)
         return reply
+
+    def perform(self, context: Context, command: Command[Any], done: Callable[[Any, Any, Any], None], token: Any) -> None:
+        try:
+            result = self.execute(context, command)
+        except GatewayError as error:
+            done(token, None, error)
+            return
+        if isinstance(result, Deferred):
+            result.addCallbacks(
+                lambda reply: done(token, reply, None), lambda failure: done(token, None, failure.value)
+            )
+        else:
+            done(token, result, None)
 
 
 class Client:

@@ -248,8 +248,8 @@ def test_a_reply_that_cannot_be_written_is_an_error_and_not_silence(client: Clie
 
 def test_an_unexpected_failure_is_an_internal_error(client: Client) -> None:
     failing: Deferred[Any] = Deferred()
-    client.gateway.replies[SendMessages] = failing
-    client.send(310, SEND, b"x")
+    client.gateway.replies[PullMessages] = failing
+    client.send(11, PULL)
     failing.errback(RuntimeError("secret"))
     (response,) = client.received()
     assert response.code == 1
