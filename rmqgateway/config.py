@@ -38,10 +38,12 @@ def section_types() -> dict[str, type[Any]]:
     from rmqgateway.backend.local.settings import LocalSettings
     from rmqgateway.backend.store.settings import StoreSettings
     from rmqgateway.governance.budgets import Limits
+    from rmqgateway.http.settings import HttpSettings
 
     return {
         "": ProcessSettings,
         "listening": ListeningSettings,
+        "http": HttpSettings,
         "limits": Limits,
         "local": LocalSettings,
         "store": StoreSettings,

@@ -46,11 +46,13 @@ class RouteDeclaration:
 
     :ivar methods: such as ``("POST",)``; HEAD goes with GET by itself. :ivar path: a whole path, or with a final ``/*``
         a prefix. :ivar media_types: accepted request media types without parameters, () for any; a final ``*`` matches
-        the rest. :ivar priority: among routes that match, the greater wins; equal ones that overlap are refused at start.
-    :ivar data: the front-end's own.
+        the rest. :ivar priority: among routes that match, the greater wins, then the more precise path (a whole one, a
+        longer prefix); two of which neither is more precise are refused at start.
+    :ivar data: the front-end's own. :ivar allow_headers: request headers, and :ivar expose_headers: response headers, that
+        pages of other (allowed) origins may use besides the usual ones.
     """
 
-    __slots__ = ("data", "media_types", "methods", "path", "priority")
+    __slots__ = ("allow_headers", "data", "expose_headers", "media_types", "methods", "path", "priority")
 
     def __init__(
         self,
@@ -59,7 +61,11 @@ class RouteDeclaration:
         media_types: tuple[str, ...] = (),
         priority: int = 0,
         data: Any = None,
+        allow_headers: tuple[str, ...] = (),
+        expose_headers: tuple[str, ...] = (),
     ) -> None:
+        self.allow_headers = allow_headers
+        self.expose_headers = expose_headers
         self.methods = methods
         self.path = path
         self.media_types = media_types

@@ -125,8 +125,13 @@ class IRequest(Interface):
     def finish(trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """End the response; trailers only where the protocol has them."""
 
-    def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes = b"") -> None:
-        """Send a whole response."""
+    def respond(
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes = b"",
+        trailers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """Send a whole response. With a status of 200, no body, and trailers, HTTP/2 sends them in the one head."""
 
     def buffered() -> int:
         """How many bytes of the response the peer has not taken yet."""
@@ -137,6 +142,9 @@ class IRequest(Interface):
     def on_gone(callback: Callable[[str], None]) -> None:
         """Call once if the peer goes, resets, or stalls before the response is finished, with the reason."""
 
+    def on_shutdown(callback: Callable[[float, str], None]) -> None:
+        """Call with (deadline in seconds, reason) when the gateway asks clients to go before this is answered."""
+
     def abort(reason: str) -> None:
         """Break the response off (HTTP/1.1 closes the connection, HTTP/2 resets the stream)."""
 
@@ -145,8 +153,8 @@ class IRequestFrontEnd(IFrontEnd):
     """Owns HTTP requests, over whatever version of HTTP they came."""
 
     def routes() -> Iterable[RouteDeclaration]:
-        """Declare what is served. The core answers preflights, 404, 405, 415, Host checks; it refuses to start when
-        two declarations of the same priority overlap."""
+        """Declare what is served. The core answers preflights, 404, 405, 415, Host checks. Where several match, the greater
+        priority wins, then the more precise path; it refuses to start when neither decides."""
 
     def respond(gateway: IGateway, request: IRequest, route: RouteDeclaration) -> None:
         """Answer one request, now or later. An exception becomes a 500 and is logged once."""

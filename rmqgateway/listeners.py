@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IProtocol
 
     from rmqgateway.config_sections import ListenerSettings, ListeningSettings
+    from rmqgateway.http.server import HttpServer
     from rmqgateway.interfaces import IConnectionFrontEnd, IGateway
     from rmqgateway.listeners_tls import Certificates
 
@@ -101,7 +102,7 @@ class Listener(ServerFactory):
     :param endpoint: IStreamServerEndpoint. :param front_ends: those that own connections, of those served here.
     :param names: every front-end served here, for people. :param advertise: host and port, or None: what each client
         connected to; port 0: the listener's own.
-    :param http: whether HTTP is served here.
+    :param http: whether HTTP is served here. :param http_server: who serves it; None: nobody yet, and clients are told so.
     """
 
     noisy = False
@@ -122,6 +123,7 @@ class Listener(ServerFactory):
         connections: Connections,
         advertise: tuple[str, int] | None = None,
         http: bool = True,
+        http_server: HttpServer | None = None,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -134,6 +136,7 @@ class Listener(ServerFactory):
         self.certificates = certificates
         self.connections = connections
         self.advertise = advertise
+        self.http_server = http_server
         self.recogniser = Recogniser(front_ends, http)
         self.port: Any = None
         self._waiting: set[FirstBytes] = set()
@@ -244,10 +247,19 @@ class Listener(ServerFactory):
 
     def make_protocol(self, front_end: IConnectionFrontEnd, transport: Any, is_secure: bool) -> IProtocol:
         """The protocol of a front-end for a connection."""
-        information = ConnectionInformation(
+        return front_end.make_protocol(self.gateway, self._information(transport, is_secure))
+
+    def make_http_protocol(self, found: Found, transport: Any, is_secure: bool) -> IProtocol | None:
+        """The HTTP server's protocol for a connection that begins so; None: nothing is served here over HTTP."""
+        if self.http_server is None:
+            return None
+        protocol: IProtocol = self.http_server.make_protocol(self._information(transport, is_secure), found)
+        return protocol
+
+    def _information(self, transport: Any, is_secure: bool) -> ConnectionInformation:
+        return ConnectionInformation(
             transport.getPeer(), self.advertised(transport.getHost()), is_secure, self.name
         )
-        return front_end.make_protocol(self.gateway, information)
 
     def advertised(self, host: Any) -> str:
         """The "host:port" under which the client of a connection reaches us."""
@@ -265,9 +277,9 @@ class Listener(ServerFactory):
         self._rare.warn("{listener}: " + text, listener=self.name, peer=_shown(transport.getPeer()), **values)
 
     def answer_http(self, transport: Any, found: Found) -> None:
-        """Say to an HTTP client what is served here. The HTTP server takes this place when it exists."""
+        """Say to an HTTP client what is served here, where that is nothing over HTTP."""
         served = ", ".join(self.names) or "nothing"
-        text = f"This port of rmqgateway serves {served}; HTTP is not served yet.\n"
+        text = f"This port of rmqgateway serves {served}; nothing over HTTP.\n"
         if found is Found.HTTP_2:
             # RFC 9113: empty SETTINGS, then GOAWAY (stream 0, HTTP_1_1_REQUIRED) with the text for the client's log.
             debug = text.encode()

@@ -94,8 +94,8 @@ class FirstBytes:
             self._data = data
             self._close("no protocol of this port begins like what came from {peer}: {begin}")
         else:
-            self._stop_timer()
-            listener.answer_http(self.transport, judgement)
+            self._data = data
+            self._http(judgement)
 
     def connectionLost(self, reason: Failure) -> None:
         """See IProtocol."""
@@ -105,11 +105,26 @@ class FirstBytes:
         self._listener.lost(self)
         self._data = b""
 
+    def _http(self, found: Found) -> None:
+        listener = self._listener
+        if listener.refuses_plain(self._is_secure):
+            self._close("a connection without TLS from {peer}: tls.mode is required")
+            return
+        protocol = listener.make_http_protocol(found, self.transport, self._is_secure)
+        if protocol is not None:
+            self._give_to(protocol)
+            return
+        self._stop_timer()
+        self._data = b""
+        listener.answer_http(self.transport, found)
+
     def _hand_over(self, front_end: IConnectionFrontEnd) -> None:
+        self._give_to(self._listener.make_protocol(front_end, self.transport, self._is_secure))
+
+    def _give_to(self, protocol: Any) -> None:
         self._stop_timer()
         listener, transport, data = self._listener, self.transport, self._data
         self._data = b""
-        protocol: Any = listener.make_protocol(front_end, transport, self._is_secure)
         if hand_over(transport, self, protocol):
             listener.recognised(self)
             self.transport = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Certificates"]
 
 #: What the core's HTTP server answers to ALPN, best first.
-PROTOCOLS = (b"http/1.1",)
+PROTOCOLS = (b"h2", b"http/1.1")
 
 _log = Logger(namespace="rmqgateway.tls")
 

@@ -17,7 +17,8 @@ from rmqgateway.config import ConfigurationError
 from rmqgateway.config_sections import ListeningSettings, LoggingSettings, ProcessSettings, TLSSettings
 from rmqgateway.data_directory import DataDirectory, default_data_directory
 from rmqgateway.governance.budgets import Limits
-from rmqgateway.interfaces import IConnectionFrontEnd
+from rmqgateway.http.settings import HttpSettings
+from rmqgateway.interfaces import IConnectionFrontEnd, IRequestFrontEnd, IWebSocketFrontEnd
 from rmqgateway.listeners import Listener, check_advertised, parse_endpoint
 from rmqgateway.listeners_limits import Connections
 from rmqgateway.listeners_tls import Certificates
@@ -167,6 +168,7 @@ def _listeners(
     if process.advertise:
         for_all = check_advertised(process.advertise, configuration.place("advertise"))
     found = []
+    http_settings = configuration.section("http", HttpSettings)
     for name, described in configuration.listeners.items():
         place = configuration.place("listeners", name, "endpoint")
         advertise = for_all
@@ -178,6 +180,14 @@ def _listeners(
         served = [front_ends[front_end] for front_end in names]
         # A listener that is told to serve one connection front-end alone serves no HTTP: there the server may speak first.
         alone = len(described.front_ends) == 1 and IConnectionFrontEnd.providedBy(served[0])
+        http_server = None
+        if not alone and any(_is_served_over_http(front_end) for front_end in served):
+            from rmqgateway.http.server import HttpServer
+
+            try:
+                http_server = HttpServer(gateway, served, http_settings)
+            except ValueError as error:
+                raise ConfigurationError(f"{place}: {error}") from error
         found.append(
             Listener(
                 name,
@@ -193,9 +203,18 @@ def _listeners(
                 connections=connections,
                 advertise=advertise,
                 http=not alone,
+                http_server=http_server,
             )
         )
     return found
+
+
+def _is_served_over_http(front_end: Any) -> bool:
+    return (
+        IRequestFrontEnd.providedBy(front_end)
+        or IWebSocketFrontEnd.providedBy(front_end)
+        or (IConnectionFrontEnd.providedBy(front_end) and bool(front_end.web_socket_protocols))
+    )
 
 
 def _announce(

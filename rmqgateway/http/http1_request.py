@@ -1,0 +1,156 @@
+"""A request over HTTP/1.1 or 1.0: how its response is framed (RFC 9112 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rmqgateway.http.request import Header, Request
+from rmqgateway.wire.http1 import encode_chunk, last_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rmqgateway.http.http1_connection import Http1Protocol
+    from rmqgateway.http.router import Resolved
+    from rmqgateway.wire.http1 import RequestHead
+
+__all__ = ["Http1Request"]
+
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class Http1Request(Request):
+    """See `Request`.
+
+    :ivar keep_alive: whether the connection goes on afterwards. :ivar uncredited: bytes of the body that nobody consumed.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_with_body",
+        "body_seen",
+        "body_since",
+        "expects_continue",
+        "keep_alive",
+        "minor",
+        "received",
+        "uncredited",
+    )
+
+    connection: Http1Protocol
+
+    def __init__(
+        self,
+        connection: Http1Protocol,
+        head: RequestHead,
+        resolved: Resolved,
+        raw_query: bytes,
+        authority: bytes,
+    ) -> None:
+        Request.__init__(
+            self, connection, resolved, head.target, raw_query, head.headers, authority, head.content_length == 0
+        )
+        self.expected = head.content_length
+        self.keep_alive = head.keep_alive
+        self.minor = head.minor
+        self.expects_continue = head.expects_continue
+        self.uncredited = 0
+        self.received = 0
+        self.body_seen = 0  # since `body_since`
+        self.body_since = 0.0
+        self._chunked = False
+        self._with_body = True
+
+    def start(self, status: int, headers: Sequence[Header] = ()) -> None:
+        if self.done or self.started:
+            return
+        if self.cors:
+            headers = (*headers, *self.cors)
+        connection = self.connection
+        head, has_length = connection.server.head1(status, headers)
+        self.started = True
+        self._with_body = self.method != "HEAD" and status not in _WITHOUT_BODY
+        if not has_length and status not in _WITHOUT_BODY:
+            if self.minor:
+                self._chunked = True
+                head += b"transfer-encoding: chunked\r\n"
+            else:
+                self.keep_alive = False  # the end of the connection is the end of the body
+        connection.send(head + self._end_of_head())
+
+    def write(self, data: bytes) -> None:
+        if self.done or not data or not self._with_body:
+            return
+        self.connection.send(encode_chunk(data) if self._chunked else data)
+
+    def finish(self, trailers: Sequence[Header] = ()) -> None:
+        if self.done:
+            return
+        if self._chunked and self._with_body:
+            takes = trailers and b"trailers" in self.fields.get(b"te", b"").lower()
+            self.connection.send(last_chunk(list(trailers) if takes else []))
+        self._finished()
+
+    def respond(
+        self, status: int, headers: Sequence[Header], body: bytes = b"", trailers: Sequence[Header] = ()
+    ) -> None:
+        if self.done:
+            return
+        if trailers and self.minor and self.method != "HEAD":
+            self.start(status, headers)
+            self.write(body)
+            self.finish(trailers)
+            return
+        if self.cors:
+            headers = (*headers, *self.cors)
+        connection = self.connection
+        head, has_length = connection.server.head1(status, headers)
+        self.started = True
+        if has_length or status in _WITHOUT_BODY:
+            head += self._end_of_head()
+        else:
+            head += b"content-length: %d\r\n%b" % (len(body), self._end_of_head())
+        if body and self.method != "HEAD" and status not in _WITHOUT_BODY:
+            head += body
+        connection.send(head)
+        self._finished()
+
+    def _end_of_head(self) -> bytes:
+        connection = self.connection
+        if self.keep_alive and not connection.draining and connection.may_go_on(self):
+            return b"\r\n" if self.minor else b"connection: keep-alive\r\n\r\n"
+        self.keep_alive = False
+        return b"connection: close\r\n\r\n"
+
+    def abort(self, reason: str) -> None:
+        if not self.done:
+            self.gone(reason)
+            self.connection.aborted(self, reason)
+
+    def buffered(self) -> int:
+        return self.connection.unsent()
+
+    def body_arrived(self, data: bytes, last: bool) -> None:
+        size = len(data)
+        self.uncredited += size
+        self.body_seen += size
+        self.received += size
+        Request.body_arrived(self, data, last)
+
+    def _credit(self, count: int) -> None:
+        self.uncredited -= count
+        self.connection.balance()
+
+    def _asked_for_body(self) -> None:
+        if self.expects_continue:
+            self.expects_continue = False
+            if not self.started and not self.received:
+                self.connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _finished(self) -> None:
+        self.done = True
+        self._gone = None
+        if self._held_bytes:
+            self._release()
+        self.connection.forget(self)
+        self.connection.answered(self)

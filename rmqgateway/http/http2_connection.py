@@ -1,0 +1,383 @@
+"""One HTTP/2 connection: the engine's events to requests, responses to one write per turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rmqgateway.errors import Code, GatewayError
+from rmqgateway.http.connection import PIECE, HttpConnection, log
+from rmqgateway.http.request import Header, Request
+from rmqgateway.wire.http2 import (
+    ConnectionTerminated,
+    DataReceived,
+    ErrorCode,
+    Http2Connection,
+    Http2Limits,
+    RequestReceived,
+    SettingsChanged,
+    StreamReset,
+    TrailersReceived,
+    error_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rmqgateway.frontend import ConnectionInformation
+    from rmqgateway.http.router import Resolved
+    from rmqgateway.http.server import HttpServer
+
+__all__ = ["Http2Protocol", "Http2Request"]
+
+#: How often streams with waiting data are looked at.
+_LOOK = 5.0
+#: Bodies are judged over this time.
+_RATE_OVER = 10.0
+#: After so long without an answer to the first GOAWAY's PING the second one is sent all the same.
+_SECOND_GOAWAY = 1.0
+_PING = b"are you?"
+
+
+class Http2Request(Request):
+    """A request that is a stream. See `Request`."""
+
+    __slots__ = ("_http2", "body_seen", "body_since", "stream")
+
+    connection: Http2Protocol
+
+    def __init__(
+        self,
+        connection: Http2Protocol,
+        stream: int,
+        resolved: Resolved,
+        target: bytes,
+        raw_query: bytes,
+        headers: list[Header],
+        authority: bytes,
+        body_ended: bool,
+    ) -> None:
+        Request.__init__(self, connection, resolved, target, raw_query, headers, authority, body_ended)
+        self.stream = stream
+        self._http2 = connection.engine
+
+    def start(self, status: int, headers: Sequence[Header] = ()) -> None:
+        if self.done:
+            return
+        if self.cors:
+            headers = (*headers, *self.cors)
+        connection = self.connection
+        self._http2.send_headers(self.stream, connection.server.head2(status, headers))
+        self.started = True
+        connection.written()
+
+    def write(self, data: bytes) -> None:
+        if self.done or not data or self.method == "HEAD":
+            return
+        connection = self.connection
+        self._http2.tick(connection.now())  # what has to wait waits from now on
+        self._http2.send_data(self.stream, data)
+        connection.written()
+
+    def finish(self, trailers: Sequence[Header] = ()) -> None:
+        if self.done:
+            return
+        if trailers:
+            self._http2.send_trailers(self.stream, trailers)
+        else:
+            self._http2.send_data(self.stream, b"", True)
+        self._finished()
+
+    def respond(
+        self, status: int, headers: Sequence[Header], body: bytes = b"", trailers: Sequence[Header] = ()
+    ) -> None:
+        if self.done:
+            return
+        if self.cors:
+            headers = (*headers, *self.cors)
+        connection = self.connection
+        head = connection.server.head2(status, headers)
+        http2 = self._http2
+        http2.tick(connection.now())
+        if trailers:
+            if body and self.method != "HEAD":
+                http2.send_response(self.stream, head, body, trailers)
+            elif status == 200 and not body:
+                # Trailers-Only, as gRPC calls it: one frame.
+                http2.send_headers(self.stream, (*head, *trailers), True)
+            else:
+                http2.send_headers(self.stream, head)
+                http2.send_trailers(self.stream, trailers)
+        else:
+            if status != 204 and status != 304 and not any(name == b"content-length" for name, _ in head):
+                head = (*head, (b"content-length", b"%d" % len(body)))
+            if body and self.method != "HEAD":
+                http2.send_headers(self.stream, head)
+                http2.send_data(self.stream, body, True)
+            else:
+                http2.send_headers(self.stream, head, True)
+        self.started = True
+        self._finished()
+
+    def abort(self, reason: str) -> None:
+        if not self.done:
+            self._http2.reset(self.stream, ErrorCode.INTERNAL_ERROR if self.started else ErrorCode.CANCEL)
+            self.connection.requests.pop(self.stream, None)
+            self.connection.written()
+            self.gone(reason)
+
+    def buffered(self) -> int:
+        return self._http2.queued(self.stream)
+
+    def _credit(self, count: int) -> None:
+        self._http2.consumed(self.stream, count)
+        self.connection.written()
+
+    def _asked_for_body(self) -> None:
+        self.body_since = self.connection.now()
+        self.body_seen = 0
+        if self._whole is not None:
+            self.connection.watch_bodies()
+
+    def body_arrived(self, data: bytes, last: bool) -> None:
+        if self._whole is not None:
+            self.body_seen += len(data)
+        Request.body_arrived(self, data, last)
+
+    def _finished(self) -> None:
+        self.done = True
+        self._gone = None
+        connection = self.connection
+        connection.requests.pop(self.stream, None)
+        if not connection.requests:
+            connection.idle_since = connection.now()
+        if self._held_bytes:
+            self._release()
+        connection.forget(self)
+        connection.written()
+
+
+class Http2Protocol(HttpConnection):
+    """See the module. :ivar requests: those without a finished response, by stream."""
+
+    def __init__(self, server: HttpServer, information: ConnectionInformation) -> None:
+        super().__init__(server, information)
+        self.now = self._seconds
+        self.requests: dict[int, Http2Request] = {}
+        self.idle_since = self._heard
+        self.engine = Http2Connection(
+            Http2Limits(max_concurrent_streams=self.settings.max_streams), self._heard
+        )
+        self._begun = self._heard
+        self._settled = False
+        self._pinged = 0.0
+        self._drain_since = 0.0
+
+    # What Twisted calls.
+
+    def connectionMade(self) -> None:
+        """See IProtocol."""
+        self._begin()
+        self._arm(self._begun + self.settings.head_s)
+        self.written()
+
+    def dataReceived(self, data: bytes) -> None:
+        """See IProtocol."""
+        if self.closed:
+            return
+        now = self._heard = self._seconds()
+        if self.session is not None:
+            self.session.last_seen = now
+        outbox = self._outbox
+        outbox.enter()
+        try:
+            for event in self.engine.receive_data(data, now):
+                kind = type(event)
+                if kind is DataReceived:
+                    self._on_data(event)  # type: ignore[arg-type]
+                elif kind is RequestReceived:
+                    self._on_request(event)  # type: ignore[arg-type]
+                elif kind is StreamReset:
+                    request = self.requests.pop(event.stream, None)  # type: ignore[union-attr]
+                    if request is not None:
+                        self._left(request, f"the client reset the stream ({error_name(event.code)})")  # type: ignore[union-attr]
+                elif kind is TrailersReceived:
+                    request = self.requests.get(event.stream)  # type: ignore[union-attr]
+                    if request is not None:
+                        request.trailers = event.headers  # type: ignore[union-attr]
+                        self._body(request, b"", True)
+                elif kind is SettingsChanged:
+                    self._settled = True
+                elif kind is ConnectionTerminated:
+                    self._terminated(event)  # type: ignore[arg-type]
+            outbox.ready(self)
+        finally:
+            outbox.leave()
+
+    # Events.
+
+    def _on_request(self, event: RequestReceived) -> None:
+        target = path = event.path
+        query = b""
+        if b"?" in path:
+            path, _, query = path.partition(b"?")
+        headers = event.headers
+        request = Http2Request(
+            self,
+            event.stream,
+            self.server.router.resolve(event.method, path),
+            target,
+            query,
+            headers,
+            event.authority,
+            event.end_stream,
+        )
+        self.requests[event.stream] = request
+        fields = request.fields
+        if not event.end_stream:
+            length = fields.get(b"content-length")
+            if length is not None:
+                request.expected = int(length)
+        if not event.authority:
+            request.authority = fields.get(b"host", b"")
+        if b"cookie" in fields:
+            # RFC 9113, 8.2.3: crumbs of one header.
+            fields[b"cookie"] = b"; ".join([value for name, value in headers if name == b"cookie"])
+        # Browsers alone can be made to send what their user did not mean, and they always say that they are browsers
+        # where they speak HTTP/2: over TLS.
+        self.dispatch(request, b"sec-fetch-site" in fields or b"origin" in fields)
+
+    def _on_data(self, event: DataReceived) -> None:
+        request = self.requests.get(event.stream)
+        data = event.data
+        if request is None:
+            self.engine.consumed(event.stream, event.flow_controlled_length)
+            return
+        padding = event.flow_controlled_length - len(data)
+        if padding:
+            self.engine.consumed(event.stream, padding)
+        try:
+            request.body_arrived(data, event.end_stream)
+        except Exception as error:
+            request.failed(error)
+
+    @staticmethod
+    def _body(request: Http2Request, data: bytes, last: bool) -> None:
+        try:
+            request.body_arrived(data, last)
+        except Exception as error:
+            request.failed(error)
+
+    def _left(self, request: Http2Request, reason: str) -> None:
+        if not self.requests:
+            self.idle_since = self._seconds()
+        request.gone(reason)
+
+    def _terminated(self, event: ConnectionTerminated) -> None:
+        log.info("connection of {peer} ends: {error}", peer=self.information.peer, error=event.error.message)
+        self._lose(event.error.message)
+        self.close()
+
+    def _lose(self, reason: str) -> None:
+        requests = list(self.requests.values())
+        self.requests.clear()
+        for request in requests:
+            request.gone(reason)
+
+    # Writing.
+
+    def written(self) -> None:
+        """There is something to write."""
+        self._outbox.ready(self)
+
+    def flush(self) -> None:
+        """See `rmqgateway.outbox.Sender`."""
+        if self._blocked or self.closed:
+            return
+        engine = self.engine
+        while data := engine.bytes_to_send(PIECE):
+            self._write(data)
+            if self._blocked or not engine.wants_write:
+                break
+        engine.take_opened()
+        if self._waiting:
+            self._look_for_drained()
+        if engine.queued_bytes:
+            self._arm(self._seconds() + _LOOK)
+        if self.draining and engine.drained:
+            self.close()
+
+    # Deadlines.
+
+    def watch_bodies(self) -> None:
+        """Somebody wants a whole body that has not come yet."""
+        self._arm(self._seconds() + _RATE_OVER)
+
+    def _check_deadlines(self, now: float) -> float:
+        settings = self.settings
+        engine = self.engine
+        if not self._settled and now - self._begun >= settings.head_s:
+            self.cut("it sent no SETTINGS (setting http.head_s)")
+            return now
+        if self.draining and now - self._drain_since >= _SECOND_GOAWAY:
+            engine.goaway()
+            self.written()
+        next_look = now + settings.ping_s
+        if engine.queued_bytes:
+            self._check_stalled(now)
+            next_look = now + _LOOK
+        if not engine.open_streams:
+            next_look = min(next_look, self.idle_since + settings.http2_idle_s)
+            if now - self.idle_since >= settings.http2_idle_s:
+                engine.goaway()
+                self.close()
+                return now
+        elif now - self._heard >= settings.ping_s:
+            if self._pinged > self._heard:
+                if now - self._pinged >= settings.stalled_s:
+                    self.cut("it does not answer a PING (setting http.ping_s)")
+                    return now
+            else:
+                self._pinged = now
+                engine.ping(_PING)
+                self.written()
+            next_look = min(next_look, self._pinged + settings.stalled_s)
+        if self._check_bodies(now):
+            next_look = min(next_look, now + _RATE_OVER)
+        if self.draining:
+            next_look = min(next_look, now + _SECOND_GOAWAY)
+        return next_look
+
+    def _check_stalled(self, now: float) -> None:
+        engine = self.engine
+        engine.tick(now)
+        for stream in engine.stalled(now, self.settings.stalled_s):
+            engine.reset(stream, ErrorCode.CANCEL)
+            request = self.requests.pop(stream, None)
+            log.info("a stream of {peer} is reset: its client takes nothing", peer=self.information.peer)
+            if request is not None:
+                self._left(request, f"the client took nothing for {self.settings.stalled_s:g} s (setting http.stalled_s)")
+        self.written()
+
+    def _check_bodies(self, now: float) -> bool:
+        watched = False
+        rate = self.settings.body_rate
+        for request in list(self.requests.values()):
+            if request.is_read_whole:
+                elapsed = now - request.body_since
+                if elapsed >= _RATE_OVER:
+                    if request.body_seen < rate * elapsed:
+                        message = f"the request's body came slower than {rate} bytes/s (setting http.body_rate)"
+                        request.fail_body(GatewayError(Code.TIMEOUT, message))
+                        continue
+                    request.body_since = now
+                    request.body_seen = 0
+                watched = True
+        return watched
+
+    # The end.
+
+    def _go_away(self) -> None:
+        self._drain_since = self._seconds()
+        self.engine.shutdown()
+        self._arm(self._drain_since + _SECOND_GOAWAY)
+        self.written()
