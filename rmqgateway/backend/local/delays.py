@@ -109,8 +109,7 @@ class Delays(Component):
         self.offsets[level] = offset
 
     def snapshot(self) -> Iterable[bytes]:
-        for level, offset in self.offsets.items():
-            yield _encode((1, level, offset))
+        return [_encode((1, level, offset)) for level, offset in self.offsets.items()]
 
     def delivered(self, level: int, offset: int) -> None:
         """Everything of a level before `offset` was put where it belongs."""

@@ -161,12 +161,13 @@ class Offsets(Component):
             self._apply(group, topic, queue_id, offset)
 
     def snapshot(self) -> Iterable[bytes]:
-        for group, topics in self._table.items():
-            changes: list[tuple[str, int, int]] = []
-            for topic, queues in topics.items():
-                changes.extend((topic, queue_id, offset) for queue_id, offset in queues.items())
-            for start in range(0, len(changes), _PIECE):
-                yield _encode((1, group, changes[start : start + _PIECE]))
+        # The store takes the pieces later: what it gets is a copy of now.
+        return _pieces(
+            [
+                (group, [(topic, queues.copy()) for topic, queues in topics.items()])
+                for group, topics in self._table.items()
+            ]
+        )
 
     # Inside
 
@@ -231,6 +232,15 @@ class Offsets(Component):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)
+
+
+def _pieces(table: list[tuple[str, list[tuple[str, dict[int, int]]]]]) -> Iterator[bytes]:
+    for group, topics in table:
+        changes: list[tuple[str, int, int]] = []
+        for topic, queues in topics:
+            changes.extend((topic, queue_id, offset) for queue_id, offset in queues.items())
+        for start in range(0, len(changes), _PIECE):
+            yield _encode((1, group, changes[start : start + _PIECE]))
 
 
 def _tell(waiting: list[Deferred[None]], error: BaseException | None) -> None:

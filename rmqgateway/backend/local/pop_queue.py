@@ -11,7 +11,7 @@ flight). Everything before `next_offset` without an entry is acknowledged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 __all__ = ["Entry", "PopQueue"]
@@ -186,13 +186,8 @@ class PopQueue:
 
     # Snapshots.
 
-    def rows(self) -> Iterator[tuple[int, int, int, int]]:
-        """(offset, visible at, attempts, pop time) of each entry."""
-        for offset, (visible_at, attempts, pop_time) in self.entries.items():
-            yield offset, visible_at, attempts, pop_time
-
     def restore(self, rows: Iterable[Sequence[int]]) -> None:
-        """Take entries as `rows` gave them."""
+        """Take entries back: (offset, visible at, attempts, pop time) of each."""
         shared: dict[Entry, Entry] = {}
         batches: dict[tuple[int, int], list[int]] = {}
         for offset, visible_at, attempts, pop_time in rows:

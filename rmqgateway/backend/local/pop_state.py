@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rmqgateway.backend.local.pop_queue import PopQueue
+from rmqgateway.backend.local.pop_queue import Entry, PopQueue
 from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.store.interfaces import IMessageStore
 
@@ -163,13 +163,18 @@ class PopState:
         _APPLY[kind](self, *arguments)
 
     def snapshot(self) -> Iterator[bytes]:
-        for (group, topic_number), place in list(self.places.items()):
-            for queue_id, queue in list(place.items()):
-                rows = list(queue.rows())
-                head = [group, topic_number, queue_id, queue.next_offset]
-                yield _VERSION + _encode([*head, rows[:_ROWS_IN_A_PIECE], list(queue.message_groups.items())])
-                for start in range(_ROWS_IN_A_PIECE, len(rows), _ROWS_IN_A_PIECE):
-                    yield _VERSION + _encode([*head, rows[start : start + _ROWS_IN_A_PIECE], []])
+        # The store takes the pieces later: what it gets is a copy of now.
+        return _pieces(
+            [
+                (
+                    [group, topic_number, queue_id, queue.next_offset],
+                    list(queue.entries.items()),
+                    list(queue.message_groups.items()),
+                )
+                for (group, topic_number), place in self.places.items()
+                for queue_id, queue in place.items()
+            ]
+        )
 
     def restore(self, piece: bytes) -> None:
         group, topic_number, queue_id, next_offset, rows, message_groups = _decode(piece[1:])
@@ -177,6 +182,15 @@ class PopState:
         queue.next_offset = next_offset
         queue.restore(rows)
         queue.grouped(message_groups)
+
+
+def _pieces(
+    queues: list[tuple[list[Any], list[tuple[int, Entry]], list[tuple[int, str]]]],
+) -> Iterator[bytes]:
+    for head, entries, message_groups in queues:
+        for start in range(0, max(len(entries), 1), _ROWS_IN_A_PIECE):
+            rows = [(offset, *entry) for offset, entry in entries[start : start + _ROWS_IN_A_PIECE]]
+            yield _VERSION + _encode([*head, rows, [] if start else message_groups])
 
 
 _APPLY: dict[int, Callable[..., None]] = {

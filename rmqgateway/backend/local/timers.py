@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -175,9 +176,10 @@ class Timers(Component):
             self.wheel.recall(when, offset)
 
     def snapshot(self) -> Iterator[bytes]:
-        yield _VERSION + _encode([-1, b"", [*self.wheel.fired], [list(pair) for pair in self.wheel.recalled]])
-        for second, piece in self.wheel.pieces():
-            yield _VERSION + _encode([second, piece])
+        # The store takes the pieces later: what it gets is a copy of now.
+        head = _encode([-1, b"", [*self.wheel.fired], [list(pair) for pair in self.wheel.recalled]])
+        rows = list(self.wheel.pieces())
+        return (_VERSION + piece for piece in chain((head,), map(_encode, rows)))
 
     def restore(self, piece: bytes) -> None:
         second, pairs, *rest = _decode(piece[1:])

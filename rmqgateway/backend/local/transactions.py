@@ -296,11 +296,11 @@ class Transactions(Component):
                 heappush(self._checks, (check_at, offset))
 
     def snapshot(self) -> Iterator[bytes]:
+        # The store takes the pieces later: what it gets is a copy of now.
         rows = [
-            [offset, half.transaction_id, half.check_at, half.checks] for offset, half in self._halves.items()
+            (offset, half.transaction_id, half.check_at, half.checks) for offset, half in self._halves.items()
         ]
-        for start in range(0, len(rows), 4096):
-            yield _VERSION + _encode(rows[start : start + 4096])
+        return (_VERSION + _encode(rows[start : start + 4096]) for start in range(0, len(rows), 4096))
 
     def restore(self, piece: bytes) -> None:
         for offset, transaction_id, check_at, checks in _decode(piece[1:]):
