@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rmqgateway.listeners import Listener
     from rmqgateway.listeners_tls import Certificates
 
-__all__ = ["BackendPart", "DataDirectoryPart", "ListenersPart", "SessionsPart"]
+__all__ = ["BackendPart", "DataDirectoryPart", "ListenersPart", "SessionsPart", "calm_garbage_collector"]
 
 _log = Logger(namespace="rmqgateway")
 
@@ -200,3 +201,13 @@ def raise_file_limit(connections: int) -> None:
             possible=possible,
             connections=connections,
         )
+
+
+def calm_garbage_collector() -> None:
+    """Have cyclic garbage looked for less often, and never among what lives as long as the process.
+
+    A loaded gateway makes thousands of short-lived objects a second, freed by their counts; with Python's thresholds the
+    collector goes through all that the imports left again and again: 2 of 28 µs for each send, and pauses.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)

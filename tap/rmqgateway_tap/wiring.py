@@ -25,7 +25,13 @@ from rmqgateway.listeners_tls import Certificates
 from rmqgateway.loader import load_front_end
 from rmqgateway.outbox import Outbox
 from rmqgateway.services import OrderedService, Part, StartFailed, reason_of, show_only_the_reason
-from rmqgateway.services_parts import BackendPart, DataDirectoryPart, ListenersPart, SessionsPart
+from rmqgateway.services_parts import (
+    BackendPart,
+    DataDirectoryPart,
+    ListenersPart,
+    SessionsPart,
+    calm_garbage_collector,
+)
 from rmqgateway.telemetry.logging import observer_for_twistd
 
 if TYPE_CHECKING:
@@ -80,6 +86,8 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
     )
 
     def announce() -> None:
+        if is_real:
+            calm_garbage_collector()
         _announce(listeners, directory, backend.name, certificates)
 
     in_foreground = twistd.get("nodaemon") or twistd.get("debug")
