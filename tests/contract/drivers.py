@@ -1,0 +1,31 @@
+"""Every front-end that joins the suite, and `scenario`, which runs a test through those that can do what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rmqgateway.backend.local.settings import LocalSettings
+from tests.contract.driver import Driver
+from tests.contract.driver_commands import CommandsDriver
+from tests.contract.driver_remoting import RemotingDriver
+from tests.contract.driver_stomp import StompDriver
+
+__all__ = ["DRIVERS", "scenario"]
+
+DRIVERS: list[type[Driver]] = [CommandsDriver, RemotingDriver, StompDriver]
+
+
+def scenario(*needs: str, **settings: Any) -> Callable[[Callable[..., None]], Any]:
+    """Run a test with a `Stage` for each driver that can do all of `needs`.
+
+    :param settings: of the local backend, where they are not the defaults.
+    """
+    able = [driver for driver in DRIVERS if all(driver.can(operation) for operation in needs)]
+    if not able:
+        raise ValueError(f"no driver can do {needs}")
+    stages = [pytest.param((driver, LocalSettings(**settings)), id=driver.name) for driver in able]
+    return pytest.mark.parametrize("stage", stages, indirect=True)
+
