@@ -223,7 +223,8 @@ class SyncLiteSubscription(Command[None], frozen=True):
 
 
 class AnswerRelay(Command[None], frozen=True):
-    """A client's answer to an event that asked it something (see ``rmqgateway.events``).
+    """A client's answer to an event that asked it something (see ``rmqgateway.events``). One that comes too late, or from
+    another client than was asked, is dropped without an error.
 
     :ivar relay_id: the event's.
     :ivar code: 0, or the client's error code, with `remark`.

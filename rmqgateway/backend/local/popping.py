@@ -415,9 +415,14 @@ class Popping(Component):
             if not self.moves.to_dead_letters(
                 command.group, message, attempts, lambda: created.callback(None)
             ):
-                return created.addCallback(lambda _: self.forward(context, command))
+                return created.addCallback(lambda _: self._forward_again(context, command))
         self.state.settled(command.group, topic.number, handle.queue_id, [handle.offset])
         return self._then_wake(command.group, ((topic.number, handle.queue_id),), None)
+
+    def _forward_again(self, context: Context, command: ForwardToDeadLetterQueue) -> Any:
+        """Within a Deferred's callback a Pending would pass for the reply."""
+        result = self.forward(context, command)
+        return result.deferred() if isinstance(result, Pending) else result
 
     def peek(self, context: Context, command: PeekMessages) -> ReceivedMessages:
         topic, _ = self._readable(command.group, command.topic)
