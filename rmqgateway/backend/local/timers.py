@@ -2,7 +2,7 @@
 
 A waiting message is stored in the system's topic ``rmq_sys_wheel_timer`` with its real topic and queue as properties;
 which one waits for when is state in the log (`TimerWheel`). When its time has come, the message is appended to its real
-queue in the same group as the mark that it has fired: it comes exactly once, and never early.
+queue, then the mark that it has fired: never early, and not lost; a crash between the two delivers it again.
 """
 
 from __future__ import annotations
