@@ -12,7 +12,7 @@ Nothing sleeps and nothing listens: `World.advance` is the time, `World.connect`
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -33,6 +33,10 @@ from rmqgateway.governance.budgets import Limits
 from rmqgateway.interfaces import IConnectionFrontEnd
 from rmqgateway.outbox import Outbox
 from rmqgateway.session import Session
+
+if TYPE_CHECKING:
+    from rmqgateway.http.settings import HttpSettings
+    from rmqgateway.http.testing import HttpClient
 
 __all__ = ["START_MS", "NoReplyYet", "TestSession", "World", "result_of"]
 
@@ -152,6 +156,12 @@ class World:
         transport = StringTransport(IPv4Address("TCP", "127.0.0.1", 9876), peer)
         protocol.makeConnection(transport)
         return protocol, transport
+
+    def http(self, *front_ends: Any, settings: HttpSettings | None = None) -> HttpClient:
+        """An HTTP/1.1 client of a server in memory that serves these front-ends; see `rmqgateway.http.testing`."""
+        from rmqgateway.http.testing import HttpClient
+
+        return HttpClient(self, front_ends, settings)
 
     def restart(self) -> World:
         """Stop in good order and start another gateway over what was stored."""

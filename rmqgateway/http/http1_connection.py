@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.http.connection import PIECE, HttpConnection, log
@@ -11,6 +11,7 @@ from rmqgateway.http.http1_request import Http1Request
 from rmqgateway.http.problems import problem
 from rmqgateway.http.request import HIGH_WATER
 from rmqgateway.http.targets import split_target
+from rmqgateway.listeners_first_bytes import hand_over
 from rmqgateway.wire.http1 import BodyData, Event, Http1Decoder, Http1Error, RequestHead
 
 if TYPE_CHECKING:
@@ -321,6 +322,26 @@ class Http1Protocol(HttpConnection):
         while self._unsent:
             self._write(self._unsent.popleft())
         self._unsent_bytes = 0
+
+    def hand_over(self, protocol: Any) -> bytes:
+        """Let another protocol have the connection; return what was read and not used. Nothing of this one is left."""
+        self.request = None
+        self.push_all()
+        self._stop_timers()
+        self.transport.unregisterProducer()
+        if self._paused:
+            self.transport.resumeProducing()
+        self.closed = True
+        if self.session is not None:
+            self.session.end()
+            self.session = None
+        transport = self.transport
+        if not hand_over(transport, self, protocol):
+            # A transport without such a place (a test's) goes on delivering here.
+            self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+            self.connectionLost = protocol.connectionLost  # type: ignore[method-assign]
+        protocol.makeConnection(transport)
+        return self._decoder.take_rest()
 
     # Deadlines.
 

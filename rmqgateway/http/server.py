@@ -66,6 +66,11 @@ class HttpServer:
         for one in front_ends:
             for protocol in one.web_socket_protocols if IConnectionFrontEnd.providedBy(one) else ():
                 self.web_sockets.setdefault(protocol, one)
+        self._web_socket_factory: Any = None
+        if self.web_sockets:
+            from rmqgateway.http.websocket import check_acceleration
+
+            check_acceleration()
         self._wall = wall
         self._second = -1
         self._date = b""
@@ -82,6 +87,14 @@ class HttpServer:
         from rmqgateway.http.http1_connection import Http1Protocol
 
         return Http1Protocol(self, information)
+
+    def web_socket_factory(self) -> Any:
+        """Autobahn's, made when the first WebSocket comes: its import takes 0.1 s."""
+        if self._web_socket_factory is None:
+            from rmqgateway.http.websocket_connection import make_factory
+
+            self._web_socket_factory = make_factory(self)
+        return self._web_socket_factory
 
     # Heads of responses, made once and good for a second.
 

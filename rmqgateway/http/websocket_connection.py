@@ -1,0 +1,481 @@
+"""One open WebSocket: Autobahn between a transport of ours, which writes once per turn, and a front-end.
+
+A front-end's handler (what ``IWebSocketFrontEnd.open`` returns) may also have ``event_arrived(event) -> bool`` for the
+session's events and ``drain(deadline, reason)``; without the latter a draining gateway closes with 1012 (service restart).
+A front-end that owns byte streams (``IConnectionFrontEnd.web_socket_protocols``) gets each message as bytes and answers in
+binary messages.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import txaio
+
+txaio.use_twisted()
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol  # noqa: E402
+from autobahn.wamp.types import TransportDetails  # noqa: E402
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept  # noqa: E402
+from twisted.internet.error import ConnectionDone  # noqa: E402
+from twisted.internet.interfaces import IPushProducer  # noqa: E402
+from twisted.logger import Logger  # noqa: E402
+from twisted.python.failure import Failure  # noqa: E402
+from zope.interface import implementer  # noqa: E402
+
+from rmqgateway.context import Context  # noqa: E402
+from rmqgateway.eager import writer  # noqa: E402
+from rmqgateway.http.request import LOW_WATER  # noqa: E402
+from rmqgateway.http.websocket_stream import StreamHandler  # noqa: E402
+from rmqgateway.interfaces import IWebSocket, IWebSocketFrontEnd  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IDelayedCall
+
+    from rmqgateway.events import Event
+    from rmqgateway.frontend import ConnectionInformation
+    from rmqgateway.http.http1_request import Http1Request
+    from rmqgateway.http.server import HttpServer
+
+__all__ = ["WebSocketConnection", "make_factory"]
+
+log = Logger(namespace="rmqgateway.websocket")
+
+_PIECE = 128 * 1024
+#: Smaller messages are not worth compressing.
+_COMPRESS_FROM = 256
+_CLOSE_REASON = 123
+_RESTART = 1012  # RFC 6455 registry: service restart
+_FAILED = 1011
+_ABNORMAL = 1006
+
+
+class _Timers:
+    """Autobahn's timers on the gateway's reactor (its own ones are bound to the global one)."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def call_later(self, delay: float, function: Callable[..., None], *arguments: Any) -> _Timer:
+        """As txaio's batched timer."""
+        return _Timer(self._reactor.callLater(delay, function, *arguments))
+
+
+class _Timer:
+    __slots__ = ("_call",)
+
+    def __init__(self, call: IDelayedCall) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        if self._call.active():
+            self._call.cancel()
+
+
+def make_factory(server: HttpServer) -> WebSocketServerFactory:
+    """Autobahn's factory, for its options."""
+    settings = server.settings
+    factory = WebSocketServerFactory(reactor=server.gateway.reactor, server=settings.server_header or None)
+    factory._batched_timer = _Timers(server.gateway.reactor)
+    factory.setProtocolOptions(
+        versions=[13],
+        webStatus=False,
+        utf8validateIncoming=True,
+        maxFramePayloadSize=settings.max_frame,
+        maxMessagePayloadSize=settings.max_message,  # counted after inflation
+        failByDrop=False,
+        openHandshakeTimeout=settings.head_s,
+        closeHandshakeTimeout=5.0,
+        autoPingInterval=settings.websocket_ping_s,
+        autoPingTimeout=settings.websocket_ping_s,
+        autoPingSize=12,
+        perMessageCompressionAccept=_accept,
+        allowedOrigins=["*"],  # judged before
+        allowNullOrigin=True,
+    )
+    return factory
+
+
+def _accept(offers: list[Any]) -> Any:
+    """permessage-deflate without context takeover where the client permits: an idle connection then holds no window."""
+    for offer in offers:
+        if isinstance(offer, PerMessageDeflateOffer):
+            return PerMessageDeflateOfferAccept(
+                offer, request_no_context_takeover=offer.accept_no_context_takeover, no_context_takeover=True
+            )
+    return None
+
+
+@implementer(IPushProducer)
+class _Wire:
+    """The transport that Autobahn writes to: one write per turn, in pieces while the client is slow."""
+
+    def __init__(self, owner: WebSocketConnection, transport: Any, outbox: Any, reactor: Any, stalled_s: float) -> None:
+        self._owner = owner
+        self._transport = transport
+        self._outbox = outbox
+        self._reactor = reactor
+        self._stalled_s = stalled_s
+        self._write = writer(transport)
+        self._pending: deque[bytes] = deque()
+        self._size = 0
+        self._given = 0
+        self._blocked = False
+        self._closing = False
+        self._stall: IDelayedCall | None = None
+
+    def buffered(self) -> int:
+        return self._size + self._given
+
+    def write(self, data: bytes) -> None:
+        """See ITransport."""
+        if self._closing:
+            return
+        self._pending.append(data)
+        self._size += len(data)
+        if len(self._pending) == 1:
+            self._outbox.ready(self)
+
+    def flush(self) -> None:
+        """See `rmqgateway.outbox.Sender`."""
+        pending = self._pending
+        while pending and not self._blocked:
+            parts = []
+            size = 0
+            while pending and size < _PIECE:
+                parts.append(pending.popleft())
+                size += len(parts[-1])
+            self._size -= size
+            self._given = size
+            self._write(b"".join(parts) if len(parts) > 1 else parts[0])
+        if not self._blocked:
+            self._given = 0
+        self._owner.flushed()
+
+    def pauseProducing(self) -> None:
+        """See IPushProducer: the client does not read."""
+        self._blocked = True
+        if self._stall is None:
+            self._stall = self._reactor.callLater(self._stalled_s, self._stalled)
+
+    def resumeProducing(self) -> None:
+        """See IPushProducer."""
+        self._blocked = False
+        self._given = 0
+        self.stop_timers()
+        self.flush()
+
+    def stopProducing(self) -> None:
+        """See IPushProducer; connectionLost follows."""
+
+    def _stalled(self) -> None:
+        self._stall = None
+        self._owner.cut(f"it took nothing for {self._stalled_s:g} s (setting http.stalled_s)")
+
+    def stop_timers(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def loseConnection(self) -> None:
+        """See ITransport."""
+        if not self._closing:
+            self._blocked = False
+            self.flush()
+            self._closing = True
+            if self._stall is None:
+                self._stall = self._reactor.callLater(self._stalled_s, self._transport.abortConnection)
+            self._transport.unregisterProducer()
+            self._transport.loseConnection()
+
+    def abortConnection(self) -> None:
+        """See ITCPTransport."""
+        self._closing = True
+        self._transport.abortConnection()
+
+    def unregisterProducer(self) -> None:
+        """See IConsumer: Autobahn's last word before it closes; ours is in loseConnection."""
+
+
+@implementer(IWebSocket)
+class _Socket:
+    """What a front-end has. :ivar request: the HTTP request with which it began (headers, path, query)."""
+
+    __slots__ = ("_connection", "protocol", "request")
+
+    def __init__(self, connection: WebSocketConnection, protocol: str, request: Http1Request) -> None:
+        self._connection = connection
+        self.protocol = protocol
+        self.request = request
+
+    def send(self, message: bytes, is_binary: bool) -> None:
+        self._connection.send_message(message, is_binary)
+
+    def close(self, code: int, reason: str) -> None:
+        self._connection.close_with(code, reason)
+
+    def buffered(self) -> int:
+        return self._connection.wire.buffered()
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        self._connection.on_drain(callback)
+
+    def pause(self) -> None:
+        self._connection.set_paused(True)
+
+    def resume(self) -> None:
+        self._connection.set_paused(False)
+
+
+class WebSocketConnection(WebSocketServerProtocol):
+    """See the module; camelCase is what Autobahn calls.
+
+    :raise GatewayError: no more clients are taken.
+    """
+
+    def __init__(
+        self,
+        server: HttpServer,
+        information: ConnectionInformation,
+        request: Http1Request,
+        front_end: Any,
+        protocol: str,
+    ) -> None:
+        super().__init__()
+        self.factory = server.web_socket_factory()
+        self.gateway = server.gateway
+        self.information = information
+        self.wire: _Wire
+        self._settings = server.settings
+        self._outbox = server.gateway.outbox
+        self._front_end = front_end
+        self._protocol = protocol
+        self._request = request
+        self._handler: Any = None
+        self._session: Any = None
+        if IWebSocketFrontEnd.providedBy(front_end):
+            # A front-end of byte streams opens its own.
+            self._session = server.gateway.open_session(
+                front_end.name, information.peer, information.advertised, self._deliver, self._drain, self.cut
+            )
+        self._paused = False  # by the front-end
+        self._full = False  # too much is unsent
+        self._reading = True
+        self._consuming = False
+        self._on_drain: Callable[[], None] | None = None
+        self._drain_call: IDelayedCall | None = None
+        self._ended = False
+
+    # The connection.
+
+    def makeConnection(self, transport: Any) -> None:
+        """See IProtocol."""
+        self._transport = transport
+        self.host = transport.getHost()
+        self.wire = _Wire(self, transport, self._outbox, self.gateway.reactor, self._settings.stalled_s)
+        self.transport = self.wire  # type: ignore[assignment]
+        transport.registerProducer(self.wire, True)
+
+    def begin(self, head: bytes, rest: bytes) -> None:
+        """Shake hands."""
+        self.peer = "client"
+        self.is_server = True
+        self._transport_details = TransportDetails(is_server=True, is_secure=False, peer=self.peer)
+        self._connectionMade()
+        self.dataReceived(head + rest)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See IProtocol."""
+        if self._session is not None:
+            self._session.last_seen = self.gateway.reactor.seconds()
+        self._outbox.enter()
+        try:
+            self._dataReceived(data)
+        finally:
+            self._outbox.leave()
+
+    def consumeData(self) -> None:
+        """See Autobahn; it stops between two messages when the front-end wants no more."""
+        if self.state == self.STATE_CONNECTING:
+            self.processHandshake()
+            return
+        if self._consuming:
+            return
+        self._consuming = True
+        try:
+            while not self._paused and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+                if not self.processData():
+                    break
+        finally:
+            self._consuming = False
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """See IProtocol."""
+        self.wire.stop_timers()
+        self._outbox.enter()
+        try:
+            self._connectionLost(reason)  # type: ignore[arg-type]
+            self._end(self.remoteCloseCode or _ABNORMAL, self.remoteCloseReason or "the connection was lost")
+        finally:
+            self._outbox.leave()
+
+    def cut(self, reason: str) -> None:
+        """Close now, without a handshake."""
+        log.info("WebSocket of {peer} is cut: {reason}", peer=self.information.peer, reason=reason)
+        self.wire.abortConnection()
+
+    # What Autobahn calls.
+
+    def onConnect(self, request: Any) -> str:
+        """See IWebSocketChannel: the sub-protocol was chosen before."""
+        return self._protocol
+
+    def _onOpen(self) -> None:
+        try:
+            if self._session is None:
+                self._handler = StreamHandler(self, self._front_end, self.gateway)
+            else:
+                socket = _Socket(self, self._protocol, self._request)
+                self._handler = self._front_end.open(self.gateway, Context(self._session), socket)
+        except Exception:
+            self._fail()
+
+    def onMessageEnd(self) -> None:
+        """See Autobahn; its own also fires events that nobody here listens to."""
+        data = self.message_data
+        self.message_data = None  # type: ignore[assignment]
+        if self.failedByMe:
+            return
+        compress = self._perMessageCompress
+        if compress is not None and compress.client_no_context_takeover:
+            compress._decompressor = None  # 40 KB, made again by the next message
+        self.onMessage(data[0] if len(data) == 1 else b"".join(data), self.message_is_binary)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """See IWebSocketChannel."""
+        if self._handler is not None:
+            try:
+                self._handler.message_received(payload, isBinary)
+            except Exception:
+                self._fail()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """See IWebSocketChannel."""
+        self._end(code or _ABNORMAL, reason or "")
+
+    def onAutoPingTimeout(self) -> None:
+        """See Autobahn. While we do not read, the answer cannot be seen."""
+        if self._reading:
+            super().onAutoPingTimeout()
+            return
+        self.autoPingTimeoutCall = None
+        self.autoPingPending = None
+        self.autoPingPendingCall = self.factory._batched_timer.call_later(
+            self._settings.websocket_ping_s, self._sendAutoPing
+        )
+
+    # What the front-end calls.
+
+    def send_message(self, message: bytes, is_binary: bool) -> None:
+        """See `IWebSocket.send`; a socket that is closing takes anything and does nothing."""
+        if self.state != self.STATE_OPEN:
+            return
+        compress = self._perMessageCompress
+        self.sendMessage(message, is_binary, doNotCompress=len(message) < _COMPRESS_FROM)
+        if compress is not None:
+            compress._compressor = None  # 260 KB; there is no context takeover
+
+    def close_with(self, code: int, reason: str) -> None:
+        """See `IWebSocket.close`."""
+        if self.state == self.STATE_OPEN:
+            self.sendClose(code, reason.encode()[:_CLOSE_REASON].decode(errors="ignore"))
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        """See `IWebSocket.on_drain`; not before the next turn."""
+        self._on_drain = callback
+        self.flushed()
+
+    def set_paused(self, paused: bool) -> None:
+        """See `IWebSocket.pause` and `resume`."""
+        self._paused = paused
+        self._balance()
+        if not paused and not self._ended:
+            self._outbox.enter()
+            try:
+                self.consumeData()
+            finally:
+                self._outbox.leave()
+
+    def flushed(self) -> None:
+        """Something left, or could not."""
+        size = self.wire.buffered()
+        if self._on_drain is not None and size <= LOW_WATER and self._drain_call is None and not self._ended:
+            self._drain_call = self.gateway.reactor.callLater(0, self._drained)
+        full = size > self._settings.unsent_bytes
+        if full is not self._full:
+            self._full = full
+            self._balance()
+
+    def _drained(self) -> None:
+        self._drain_call = None
+        callback, self._on_drain = self._on_drain, None
+        if callback is not None:
+            self._outbox.enter()
+            try:
+                callback()
+            except Exception:
+                self._fail()
+            finally:
+                self._outbox.leave()
+
+    def _balance(self) -> None:
+        wanted = not self._paused and not self._full
+        if wanted is not self._reading and not self._ended:
+            self._reading = wanted
+            if wanted:
+                self._transport.resumeProducing()
+            else:
+                self._transport.pauseProducing()
+
+    # The session.
+
+    def _deliver(self, event: Event) -> bool:
+        arrived = getattr(self._handler, "event_arrived", None)
+        return arrived is not None and self.state == self.STATE_OPEN and bool(arrived(event))
+
+    def _drain(self, deadline: float, reason: str) -> None:
+        drain = getattr(self._handler, "drain", None)
+        self._outbox.enter()
+        try:
+            if drain is not None:
+                drain(deadline, reason)
+            else:
+                self.close_with(_RESTART, reason)
+        except Exception:
+            self._fail()
+        finally:
+            self._outbox.leave()
+
+    def _fail(self) -> None:
+        """Called while an exception is handled."""
+        log.failure("the WebSocket sub-protocol {protocol} failed", protocol=self._protocol)
+        self.close_with(_FAILED, "internal error: the gateway's log has the cause")
+
+    def _end(self, code: int, reason: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._drain_call is not None:
+            self._drain_call.cancel()
+            self._drain_call = None
+        handler, self._handler = self._handler, None
+        try:
+            if handler is not None:
+                handler.closed(code, reason)
+        except Exception:
+            log.failure("the end of a WebSocket of {protocol} failed", protocol=self._protocol)
+        if self._session is not None:
+            self._session.end()
