@@ -51,6 +51,7 @@ from rmqgateway.commands import (
 )
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.message import MessageType
 from rmqgateway.pending import Pending
 from rmqgateway.wire import stored_message
 
@@ -233,6 +234,8 @@ class Popping(Component):
         topic = place.topic
         if command.queue_id >= 0 and topic_kind == NORMAL_TOPIC:
             queue_ids = [command.queue_id]
+        elif topic.config.message_type is MessageType.PRIORITY and not receive.fifo:
+            queue_ids = list(reversed(range(topic.read_queues)))  # the queue's number is the priority
         else:
             place.turn = turn = (place.turn + 1) % topic.read_queues
             queue_ids = [*range(turn, topic.read_queues), *range(turn)]

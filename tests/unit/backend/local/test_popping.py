@@ -22,7 +22,7 @@ from rmqgateway.commands import (
     TopicConfig,
 )
 from rmqgateway.errors import Code, GatewayError
-from rmqgateway.message import Filter, FilterType, Message
+from rmqgateway.message import Filter, FilterType, Message, MessageType
 from rmqgateway.testing import NoReplyYet, TestSession, World, result_of
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import encode_properties
@@ -99,7 +99,9 @@ def test_a_receive_waits_and_is_woken_by_the_append(world: World, session: TestS
     assert bodies(result_of(waiting)) == ["b"]
 
 
-def test_a_receive_waits_and_is_woken_when_a_message_becomes_visible(world: World, session: TestSession) -> None:
+def test_a_receive_waits_and_is_woken_when_a_message_becomes_visible(
+    world: World, session: TestSession
+) -> None:
     send(world, session, "a")
     receive(world, session, invisible_ms=1000)
     waiting = world.start(session, ReceiveMessages(GROUP, TOPIC, wait_ms=5000))
@@ -121,7 +123,9 @@ def test_a_receive_that_finds_nothing_ends_in_time_and_empty(world: World, sessi
 def test_waiting_receives_are_served_in_turn_each_message_once(world: World, session: TestSession) -> None:
     send(world, session, "x")
     receive(world, session)
-    waiting = [world.start(session, ReceiveMessages(GROUP, TOPIC, max_messages=1, wait_ms=5000)) for _ in range(3)]
+    waiting = [
+        world.start(session, ReceiveMessages(GROUP, TOPIC, max_messages=1, wait_ms=5000)) for _ in range(3)
+    ]
     world.settle()
     send(world, session, "a", "b")
     assert bodies(result_of(waiting[0])) == ["a"]
@@ -201,7 +205,9 @@ def test_a_change_wakes_who_waits(world: World, session: TestSession) -> None:
         ("0 1 1 0 0 rmqgateway 0 99999999999999999999", "BAD_RECEIPT_HANDLE"),
     ],
 )
-def test_bad_handles_are_refused_one_by_one(world: World, session: TestSession, handle: str, code: str) -> None:
+def test_bad_handles_are_refused_one_by_one(
+    world: World, session: TestSession, handle: str, code: str
+) -> None:
     send(world, session, "a")
     (message,) = receive(world, session).messages
     assert ack(world, session, handle, message.receipt_handle) == [code, ""]
@@ -225,7 +231,9 @@ def test_filters(world: World, session: TestSession, wanted: Filter) -> None:
     assert bodies(receive(world, session, filter=wanted)) == []
 
 
-def test_a_filter_that_does_not_parse_is_refused_with_the_position(world: World, session: TestSession) -> None:
+def test_a_filter_that_does_not_parse_is_refused_with_the_position(
+    world: World, session: TestSession
+) -> None:
     send(world, session, "a")
     with pytest.raises(GatewayError) as caught:
         receive(world, session, filter=Filter("a >", FilterType.SQL92))
@@ -299,7 +307,9 @@ def test_handles_and_attempts_survive(world: World, session: TestSession, how: s
     send(world, session, "a", "b", "c")
     first = receive(world, session)
     ack(world, session, first.messages[0].receipt_handle)
-    new = world.execute(session, ChangeInvisibleDuration(GROUP, TOPIC, first.messages[1].receipt_handle, 60_000))
+    new = world.execute(
+        session, ChangeInvisibleDuration(GROUP, TOPIC, first.messages[1].receipt_handle, 60_000)
+    )
     world = getattr(world, how)()
     session = world.session()
     assert bodies(receive(world, session)) == []
@@ -330,7 +340,9 @@ def test_a_receive_whose_record_is_lost_was_never_answered() -> None:
 @pytest.fixture
 def fifo(world: World, session: TestSession) -> World:
     world.execute(session, CreateTopics((TopicConfig(TOPIC, 1, 1),)))
-    world.execute(session, CreateGroups((GroupConfig(GROUP, consume_message_orderly=True, retry_max_times=3),)))
+    world.execute(
+        session, CreateGroups((GroupConfig(GROUP, consume_message_orderly=True, retry_max_times=3),))
+    )
     return world
 
 
@@ -394,6 +406,26 @@ def test_a_dead_letter_unblocks_its_message_group(fifo: World, session: TestSess
     assert bodies(receive(fifo, session, max_messages=1)) == ["a2"]
 
 
+# By priority.
+
+
+def test_the_highest_priority_comes_first(world: World, session: TestSession) -> None:
+    topic = TopicConfig(TOPIC, 4, 4, message_type=MessageType.PRIORITY)
+    world.execute(session, CreateTopics((topic,)))
+    for priority in ("0", "2", "99", "99999999999", "1"):
+        send(world, session, priority, queue_id=-1, _SYS_MSG_PRIORITY_=priority)
+    got = [bodies(receive(world, session, max_messages=1))[0] for _ in range(5)]
+    assert got == ["99", "99999999999", "2", "1", "0"]
+
+
+def test_a_message_of_another_type_has_no_priority(world: World, session: TestSession) -> None:
+    send(world, session, "a", queue_id=3, _SYS_MSG_PRIORITY_="5", __SHARDINGKEY="k")
+    send(world, session, "b", queue_id=3, _SYS_MSG_PRIORITY_="x")
+    found = receive(world, session).messages
+    assert [stored_message.queue_id(one.message) for one in found] == [3, 3]
+    assert not any(b"PRIORITY" in stored_message.properties(one.message) for one in found)
+
+
 # Between pull and pop.
 
 
@@ -439,7 +471,9 @@ def test_what_pull_consumers_gave_back_comes_to_receives(world: World, session: 
     assert stored_message.topic(retried.message) == TOPIC.encode()
     assert ack(world, receiver, retried.receipt_handle) == [""]
     world.advance(100)
-    assert [one.delivery_attempt for one in receive(world, receiver).messages] == [2]  # the first one, in its queue
+    assert [one.delivery_attempt for one in receive(world, receiver).messages] == [
+        2
+    ]  # the first one, in its queue
 
 
 def test_a_full_house_says_so() -> None:

@@ -18,7 +18,9 @@ def _drain(wheel: TimerWheel, now: int) -> list[tuple[int, int]]:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["add", "fire", "recall", "restart"]), st.integers(1, 5000), st.integers(0, 30)),
+        st.tuples(
+            st.sampled_from(["add", "fire", "recall", "restart"]), st.integers(1, 5000), st.integers(0, 30)
+        ),
         max_size=60,
     )
 )
