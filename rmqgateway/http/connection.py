@@ -78,20 +78,25 @@ class HttpConnection(Protocol):
 
     # Requests.
 
+    def allows_host(self, request: Request) -> bool:
+        """Whether we are called what the request says; if not, it is answered."""
+        if not self.server.policy.allows_host(request.authority, self.information.advertised):
+            host = request.authority.decode("ascii", "replace")[:100]
+            request.respond(
+                *problem(421, f"this gateway is not called {host!r}; add the name to the setting http.hosts")
+            )
+            return False
+        self._good_authority = request.authority
+        return True
+
     def dispatch(self, request: Request, check_host: bool) -> None:
         """Let the right front-end answer, or answer that there is none."""
-        resolved = request.resolved
-        if check_host and request.authority != self._good_authority:
-            if not self.server.policy.allows_host(request.authority, self.information.advertised):
-                host = request.authority.decode("ascii", "replace")[:100]
-                request.respond(
-                    *problem(421, f"this gateway is not called {host!r}; add the name to the setting http.hosts")
-                )
-                return
-            self._good_authority = request.authority
+        if check_host and request.authority != self._good_authority and not self.allows_host(request):
+            return
         fields = request.fields
         if (b"origin" in fields or b"sec-fetch-site" in fields) and not self._admit(request):
             return
+        resolved = request.resolved
         route = resolved.only
         if route is None:
             content_type = fields.get(b"content-type")
@@ -104,8 +109,9 @@ class HttpConnection(Protocol):
         front_end = route.front_end
         if self.session is None and not self._open_session(front_end.name, request):
             return
-        trace = fields.get(b"traceparent")
-        request.context = Context(self.session, None, None, "" if trace is None else trace.decode("ascii", "replace"))  # type: ignore[arg-type]
+        context = request.context = Context(self.session)  # type: ignore[arg-type]
+        if b"traceparent" in fields:
+            context.trace = fields[b"traceparent"].decode("ascii", "replace")
         try:
             front_end.respond(self.server.gateway, request, route.declaration)
         except Exception as error:
@@ -179,13 +185,10 @@ class HttpConnection(Protocol):
         self._on_event[request] = handler
 
     def forget(self, request: Request) -> None:
-        """A request is over."""
-        if self._waiting:
-            self._waiting.pop(request, None)
-        if self._on_shutdown:
-            self._on_shutdown.pop(request, None)
-        if self._on_event:
-            self._on_event.pop(request, None)
+        """A request that registered something is over."""
+        self._waiting.pop(request, None)
+        self._on_shutdown.pop(request, None)
+        self._on_event.pop(request, None)
 
     # Back-pressure.
 

@@ -12,7 +12,7 @@ from rmqgateway.http.problems import problem
 from rmqgateway.http.request import HIGH_WATER
 from rmqgateway.http.targets import split_target
 from rmqgateway.listeners_first_bytes import hand_over
-from rmqgateway.wire.http1 import BodyData, Event, Http1Decoder, Http1Error, RequestHead
+from rmqgateway.wire.http1 import BodyData, Event, Http1Decoder, Http1Error, RequestEnd, RequestHead
 
 if TYPE_CHECKING:
     from rmqgateway.frontend import ConnectionInformation
@@ -96,6 +96,10 @@ class Http1Protocol(HttpConnection):
         decoder = self._decoder
         try:
             while True:
+                if len(events) == 3 and type(events[0]) is RequestHead and type(events[2]) is RequestEnd:
+                    # The usual case: the whole of a request in one read.
+                    self._on_head(events[0], events[1].data)  # type: ignore[union-attr]
+                    events = []
                 for event in events:
                     kind = type(event)
                     if kind is RequestHead:
@@ -126,7 +130,7 @@ class Http1Protocol(HttpConnection):
         finally:
             self._working = False
 
-    def _on_head(self, head: RequestHead) -> None:
+    def _on_head(self, head: RequestHead, body: bytes = b"") -> None:
         target = head.target
         authority = b""
         try:
@@ -138,11 +142,20 @@ class Http1Protocol(HttpConnection):
             # No request yet that could be answered: the same as a head that is none.
             self._malformed(Http1Error(error.message, 400 if head.method != b"CONNECT" else 405))
             return
-        request = Http1Request(self, head, self.server.router.resolve(head.method, path), query, authority)
+        length = head.content_length
+        request = Http1Request(
+            self, self.server.router.resolve(head.method, path), target, query, head.headers, authority, length == 0
+        )
+        request.keep_alive = head.keep_alive
+        request.minor = head.minor
+        request.expects_continue = head.expects_continue
         if not authority:
             request.authority = request.fields.get(b"host", b"")
         self.request = request
-        if head.content_length != 0:
+        if body:
+            request.has_body(body)
+        elif length != 0:
+            request.expected = length
             self._reading_body = True
             request.body_since = self._heard
         if head.upgrade and head.upgrade.lower() == b"websocket" and self.server.web_sockets:

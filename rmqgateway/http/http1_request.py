@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rmqgateway.http.http1_connection import Http1Protocol
-    from rmqgateway.http.router import Resolved
-    from rmqgateway.wire.http1 import RequestHead
 
 __all__ = ["Http1Request"]
 
@@ -25,41 +23,16 @@ class Http1Request(Request):
     :ivar keep_alive: whether the connection goes on afterwards. :ivar uncredited: bytes of the body that nobody consumed.
     """
 
-    __slots__ = (
-        "_chunked",
-        "_with_body",
-        "body_seen",
-        "body_since",
-        "expects_continue",
-        "keep_alive",
-        "minor",
-        "received",
-        "uncredited",
-    )
-
     connection: Http1Protocol
-
-    def __init__(
-        self,
-        connection: Http1Protocol,
-        head: RequestHead,
-        resolved: Resolved,
-        raw_query: bytes,
-        authority: bytes,
-    ) -> None:
-        Request.__init__(
-            self, connection, resolved, head.target, raw_query, head.headers, authority, head.content_length == 0
-        )
-        self.expected = head.content_length
-        self.keep_alive = head.keep_alive
-        self.minor = head.minor
-        self.expects_continue = head.expects_continue
-        self.uncredited = 0
-        self.received = 0
-        self.body_seen = 0  # since `body_since`
-        self.body_since = 0.0
-        self._chunked = False
-        self._with_body = True
+    keep_alive: bool
+    minor: int
+    expects_continue: bool
+    uncredited = 0
+    received = 0
+    body_seen = 0  # since `body_since`
+    body_since = 0.0
+    _chunked = False
+    _with_body = True
 
     def start(self, status: int, headers: Sequence[Header] = ()) -> None:
         if self.done or self.started:
@@ -152,5 +125,6 @@ class Http1Request(Request):
         self._gone = None
         if self._held_bytes:
             self._release()
-        self.connection.forget(self)
+        if self.registered:
+            self.connection.forget(self)
         self.connection.answered(self)

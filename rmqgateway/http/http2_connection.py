@@ -11,6 +11,7 @@ from rmqgateway.wire.http2 import (
     ConnectionTerminated,
     DataReceived,
     ErrorCode,
+    Event,
     Http2Connection,
     Http2Limits,
     RequestReceived,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rmqgateway.frontend import ConnectionInformation
-    from rmqgateway.http.router import Resolved
     from rmqgateway.http.server import HttpServer
 
 __all__ = ["Http2Protocol", "Http2Request"]
@@ -41,24 +41,11 @@ _PING = b"are you?"
 class Http2Request(Request):
     """A request that is a stream. See `Request`."""
 
-    __slots__ = ("_http2", "body_seen", "body_since", "stream")
-
     connection: Http2Protocol
-
-    def __init__(
-        self,
-        connection: Http2Protocol,
-        stream: int,
-        resolved: Resolved,
-        target: bytes,
-        raw_query: bytes,
-        headers: list[Header],
-        authority: bytes,
-        body_ended: bool,
-    ) -> None:
-        Request.__init__(self, connection, resolved, target, raw_query, headers, authority, body_ended)
-        self.stream = stream
-        self._http2 = connection.engine
+    stream: int
+    http2: Http2Connection
+    body_since = 0.0
+    body_seen = 0
 
     def start(self, status: int, headers: Sequence[Header] = ()) -> None:
         if self.done:
@@ -66,7 +53,7 @@ class Http2Request(Request):
         if self.cors:
             headers = (*headers, *self.cors)
         connection = self.connection
-        self._http2.send_headers(self.stream, connection.server.head2(status, headers))
+        self.http2.send_headers(self.stream, connection.server.head2(status, headers))
         self.started = True
         connection.written()
 
@@ -74,17 +61,18 @@ class Http2Request(Request):
         if self.done or not data or self.method == "HEAD":
             return
         connection = self.connection
-        self._http2.tick(connection.now())  # what has to wait waits from now on
-        self._http2.send_data(self.stream, data)
+        if not connection.receiving:
+            self.http2.tick(connection.now())
+        self.http2.send_data(self.stream, data)
         connection.written()
 
     def finish(self, trailers: Sequence[Header] = ()) -> None:
         if self.done:
             return
         if trailers:
-            self._http2.send_trailers(self.stream, trailers)
+            self.http2.send_trailers(self.stream, trailers)
         else:
-            self._http2.send_data(self.stream, b"", True)
+            self.http2.send_data(self.stream, b"", True)
         self._finished()
 
     def respond(
@@ -96,8 +84,9 @@ class Http2Request(Request):
             headers = (*headers, *self.cors)
         connection = self.connection
         head = connection.server.head2(status, headers)
-        http2 = self._http2
-        http2.tick(connection.now())
+        http2 = self.http2
+        if not connection.receiving:
+            http2.tick(connection.now())  # what has to wait waits from now on
         if trailers:
             if body and self.method != "HEAD":
                 http2.send_response(self.stream, head, body, trailers)
@@ -120,17 +109,18 @@ class Http2Request(Request):
 
     def abort(self, reason: str) -> None:
         if not self.done:
-            self._http2.reset(self.stream, ErrorCode.INTERNAL_ERROR if self.started else ErrorCode.CANCEL)
+            self.http2.reset(self.stream, ErrorCode.INTERNAL_ERROR if self.started else ErrorCode.CANCEL)
             self.connection.requests.pop(self.stream, None)
             self.connection.written()
             self.gone(reason)
 
     def buffered(self) -> int:
-        return self._http2.queued(self.stream)
+        return self.http2.queued(self.stream)
 
     def _credit(self, count: int) -> None:
-        self._http2.consumed(self.stream, count)
-        self.connection.written()
+        self.http2.consumed(self.stream, count)
+        if not self.connection.receiving:
+            self.connection.written()
 
     def _asked_for_body(self) -> None:
         self.body_since = self.connection.now()
@@ -138,22 +128,17 @@ class Http2Request(Request):
         if self._whole is not None:
             self.connection.watch_bodies()
 
-    def body_arrived(self, data: bytes, last: bool) -> None:
-        if self._whole is not None:
-            self.body_seen += len(data)
-        Request.body_arrived(self, data, last)
-
     def _finished(self) -> None:
         self.done = True
         self._gone = None
         connection = self.connection
         connection.requests.pop(self.stream, None)
-        if not connection.requests:
-            connection.idle_since = connection.now()
         if self._held_bytes:
             self._release()
-        connection.forget(self)
-        connection.written()
+        if self.registered:
+            connection.forget(self)
+        if not connection.receiving:
+            connection.written()
 
 
 class Http2Protocol(HttpConnection):
@@ -163,11 +148,12 @@ class Http2Protocol(HttpConnection):
         super().__init__(server, information)
         self.now = self._seconds
         self.requests: dict[int, Http2Request] = {}
-        self.idle_since = self._heard
+        self.receiving = False
         self.engine = Http2Connection(
             Http2Limits(max_concurrent_streams=self.settings.max_streams), self._heard
         )
-        self._begun = self._heard
+        self._begun = self._idle_since = self._heard
+        self._served = self._served_before = 0
         self._settled = False
         self._pinged = 0.0
         self._drain_since = 0.0
@@ -189,8 +175,12 @@ class Http2Protocol(HttpConnection):
             self.session.last_seen = now
         outbox = self._outbox
         outbox.enter()
+        self.receiving = True  # what is written now leaves at the end of this
         try:
-            for event in self.engine.receive_data(data, now):
+            events = self.engine.receive_data(data, now)
+            if len(events) == 2 and self._whole_request(events):
+                events = []
+            for event in events:
                 kind = type(event)
                 if kind is DataReceived:
                     self._on_data(event)  # type: ignore[arg-type]
@@ -199,7 +189,7 @@ class Http2Protocol(HttpConnection):
                 elif kind is StreamReset:
                     request = self.requests.pop(event.stream, None)  # type: ignore[union-attr]
                     if request is not None:
-                        self._left(request, f"the client reset the stream ({error_name(event.code)})")  # type: ignore[union-attr]
+                        request.gone(f"the client reset the stream ({error_name(event.code)})")  # type: ignore[union-attr]
                 elif kind is TrailersReceived:
                     request = self.requests.get(event.stream)  # type: ignore[union-attr]
                     if request is not None:
@@ -211,32 +201,47 @@ class Http2Protocol(HttpConnection):
                     self._terminated(event)  # type: ignore[arg-type]
             outbox.ready(self)
         finally:
+            self.receiving = False
             outbox.leave()
 
     # Events.
 
-    def _on_request(self, event: RequestReceived) -> None:
-        target = path = event.path
+    def _whole_request(self, events: list[Event]) -> bool:
+        """The usual case, dealt with at once: one request and its body in one read."""
+        head, body = events
+        if type(head) is not RequestReceived or type(body) is not DataReceived or not body.end_stream:
+            return False
+        if head.stream != body.stream or head.end_stream:
+            return False
+        self.engine.consumed(body.stream, body.flow_controlled_length)
+        self._on_request(head, body.data)
+        return True
+
+    def _on_request(self, event: RequestReceived, body: bytes | None = None) -> None:
+        path = event.path
         query = b""
         if b"?" in path:
             path, _, query = path.partition(b"?")
         headers = event.headers
+        stream = event.stream
         request = Http2Request(
             self,
-            event.stream,
             self.server.router.resolve(event.method, path),
-            target,
+            event.path,
             query,
             headers,
             event.authority,
             event.end_stream,
         )
-        self.requests[event.stream] = request
+        request.stream = stream
+        request.http2 = self.engine
+        self.requests[stream] = request
+        self._served += 1
         fields = request.fields
-        if not event.end_stream:
-            length = fields.get(b"content-length")
-            if length is not None:
-                request.expected = int(length)
+        if body is not None:
+            request.has_body(body)
+        elif b"content-length" in fields and not event.end_stream:
+            request.expected = int(fields[b"content-length"])
         if not event.authority:
             request.authority = fields.get(b"host", b"")
         if b"cookie" in fields:
@@ -244,7 +249,9 @@ class Http2Protocol(HttpConnection):
             fields[b"cookie"] = b"; ".join([value for name, value in headers if name == b"cookie"])
         # Browsers alone can be made to send what their user did not mean, and they always say that they are browsers
         # where they speak HTTP/2: over TLS.
-        self.dispatch(request, b"sec-fetch-site" in fields or b"origin" in fields)
+        if (b"sec-fetch-site" in fields or b"origin" in fields) and not self.allows_host(request):
+            return
+        self.dispatch(request, False)
 
     def _on_data(self, event: DataReceived) -> None:
         request = self.requests.get(event.stream)
@@ -252,11 +259,16 @@ class Http2Protocol(HttpConnection):
         if request is None:
             self.engine.consumed(event.stream, event.flow_controlled_length)
             return
-        padding = event.flow_controlled_length - len(data)
-        if padding:
-            self.engine.consumed(event.stream, padding)
+        if event.flow_controlled_length != len(data):
+            self.engine.consumed(event.stream, event.flow_controlled_length - len(data))
         try:
-            request.body_arrived(data, event.end_stream)
+            receiver = request._receiver
+            if receiver is not None:
+                request.body_ended = event.end_stream
+                receiver(data, event.end_stream)
+            else:
+                request.body_seen += len(data)
+                request.body_arrived(data, event.end_stream)
         except Exception as error:
             request.failed(error)
 
@@ -266,11 +278,6 @@ class Http2Protocol(HttpConnection):
             request.body_arrived(data, last)
         except Exception as error:
             request.failed(error)
-
-    def _left(self, request: Http2Request, reason: str) -> None:
-        if not self.requests:
-            self.idle_since = self._seconds()
-        request.gone(reason)
 
     def _terminated(self, event: ConnectionTerminated) -> None:
         log.info("connection of {peer} ends: {error}", peer=self.information.peer, error=event.error.message)
@@ -294,15 +301,15 @@ class Http2Protocol(HttpConnection):
         if self._blocked or self.closed:
             return
         engine = self.engine
-        while data := engine.bytes_to_send(PIECE):
+        data = engine.bytes_to_send(PIECE)
+        if data:
             self._write(data)
-            if self._blocked or not engine.wants_write:
-                break
-        engine.take_opened()
+        if engine.queued_bytes:
+            while engine.wants_write and not self._blocked:
+                self._write(engine.bytes_to_send(PIECE))
+            self._arm(self._seconds() + _LOOK)
         if self._waiting:
             self._look_for_drained()
-        if engine.queued_bytes:
-            self._arm(self._seconds() + _LOOK)
         if self.draining and engine.drained:
             self.close()
 
@@ -321,13 +328,17 @@ class Http2Protocol(HttpConnection):
         if self.draining and now - self._drain_since >= _SECOND_GOAWAY:
             engine.goaway()
             self.written()
-        next_look = now + settings.ping_s
+        engine.take_opened()  # drained streams are found by looking
+        next_look: float = now + settings.ping_s
         if engine.queued_bytes:
             self._check_stalled(now)
             next_look = now + _LOOK
+        if self._served != self._served_before or engine.open_streams:
+            self._served_before = self._served
+            self._idle_since = now
         if not engine.open_streams:
-            next_look = min(next_look, self.idle_since + settings.http2_idle_s)
-            if now - self.idle_since >= settings.http2_idle_s:
+            next_look = min(next_look, self._idle_since + settings.http2_idle_s)
+            if now - self._idle_since >= settings.http2_idle_s:
                 engine.goaway()
                 self.close()
                 return now
@@ -355,7 +366,7 @@ class Http2Protocol(HttpConnection):
             request = self.requests.pop(stream, None)
             log.info("a stream of {peer} is reset: its client takes nothing", peer=self.information.peer)
             if request is not None:
-                self._left(request, f"the client took nothing for {self.settings.stalled_s:g} s (setting http.stalled_s)")
+                request.gone(f"the client took nothing for {self.settings.stalled_s:g} s (setting http.stalled_s)")
         self.written()
 
     def _check_bodies(self, now: float) -> bool:

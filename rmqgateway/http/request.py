@@ -57,34 +57,21 @@ class Request:
     :ivar body_ended: the whole body has come. :ivar trailers: of the request, once it has.
     """
 
-    __slots__ = (
-        "_discarding",
-        "_gone",
-        "_held",
-        "_held_bytes",
-        "_limit",
-        "_receiver",
-        "_whole",
-        "authority",
-        "body_ended",
-        "connection",
-        "context",
-        "cors",
-        "done",
-        "expected",
-        "fields",
-        "headers",
-        "method",
-        "path",
-        "raw_query",
-        "resolved",
-        "started",
-        "target",
-        "trailers",
-    )
-
+    # Most requests never set most of these: defaults of the class make them free.
     context: Context
     _limit: int
+    expected: int | None = None  # content-length, where it is told
+    started = False
+    done = False
+    registered = False  # the connection knows callbacks of this request
+    trailers: Sequence[Header] = ()
+    cors: tuple[Header, ...] = ()  # what every response to this request says besides
+    _receiver: Callable[[bytes, bool], None] | None = None
+    _whole: Deferred[bytes] | None = None
+    _held: list[bytes] | None = None
+    _held_bytes = 0
+    _discarding = False
+    _gone: list[Callable[[str], None]] | None = None
 
     def __init__(
         self,
@@ -106,16 +93,6 @@ class Request:
         self.fields: dict[bytes, bytes] = dict(headers[::-1])
         self.authority = authority
         self.body_ended = body_ended
-        self.expected: int | None = None  # content-length, where it is told
-        self.started = self.done = False
-        self.trailers: Sequence[Header] = ()
-        self.cors: tuple[Header, ...] = ()  # what every response to this request says besides
-        self._receiver: Callable[[bytes, bool], None] | None = None
-        self._whole: Deferred[bytes] | None = None
-        self._held: list[bytes] | None = None
-        self._held_bytes = 0
-        self._discarding = False
-        self._gone: list[Callable[[str], None]] | None = None
 
     # What it is.
 
@@ -145,9 +122,8 @@ class Request:
             self._discard()
             return fail(_too_large(limit))
         if self.body_ended:
-            body = b"".join(self._held) if self._held else b""
-            self._held = None
-            return succeed(body)
+            held, self._held = self._held, None
+            return succeed(b"" if not held else held[0] if len(held) == 1 else b"".join(held))
         whole: Deferred[bytes] = Deferred(self._cancelled)
         self._whole = whole
         self._limit = limit
@@ -160,10 +136,11 @@ class Request:
         """See IRequest; `receiver` may be called before this returns."""
         self._receiver = receiver
         held, self._held = self._held, None
-        self.connection.body_bytes -= self._held_bytes
-        self._held_bytes = 0
+        if self._held_bytes:
+            self.connection.body_bytes -= self._held_bytes
+            self._held_bytes = 0
         if held or self.body_ended:
-            receiver(b"".join(held) if held else b"", self.body_ended)
+            receiver(b"" if not held else held[0] if len(held) == 1 else b"".join(held), self.body_ended)
         elif not self.done:
             self._asked_for_body()
 
@@ -171,6 +148,13 @@ class Request:
         """See IRequest."""
         if count > 0:
             self._credit(count)
+
+    def has_body(self, body: bytes) -> None:
+        """For the connection: the whole body came with the head."""
+        self.body_ended = True
+        self._held = [body]
+        size = self._held_bytes = len(body)
+        self.connection.body_bytes += size
 
     def body_arrived(self, data: bytes, last: bool) -> None:
         """For the connection: the next piece."""
@@ -284,6 +268,7 @@ class Request:
     def on_drain(self, callback: Callable[[], None]) -> None:
         """See IRequest; not before the next turn of the reactor. The later of two callbacks replaces the former."""
         if not self.done:
+            self.registered = True
             self.connection.wait_for_drain(self, callback)
 
     # The end.
@@ -297,11 +282,15 @@ class Request:
 
     def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
         """Call with (deadline in seconds, reason) when the gateway asks its clients to go while this is unanswered."""
-        self.connection.on_shutdown(self, callback)
+        if not self.done:
+            self.registered = True
+            self.connection.on_shutdown(self, callback)
 
     def on_event(self, handler: Callable[[Event], bool]) -> None:
         """Let this front-end have the events of the connection's session while this request is unanswered."""
-        self.connection.on_event(self, handler)
+        if not self.done:
+            self.registered = True
+            self.connection.on_event(self, handler)
 
     def gone(self, reason: str) -> None:
         """For the connection: nobody waits for the response any more."""
@@ -309,7 +298,8 @@ class Request:
             return
         self.done = True
         self._release()
-        self.connection.forget(self)
+        if self.registered:
+            self.connection.forget(self)
         whole, self._whole = self._whole, None
         callbacks, self._gone = self._gone, None
         if callbacks:
