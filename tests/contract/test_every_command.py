@@ -238,7 +238,7 @@ def test_the_scenario_of_each_command(command: type[Any]) -> None:
         executed.append(type(value))
         return execute(context, value)
 
-    scene.world.gateway.execute = watch  # type: ignore[method-assign]
+    scene.world.gateway.execute = watch  # type: ignore[assignment, method-assign]
     reply = SCENARIOS[command](scene)
     assert command in executed
     wanted = command.__orig_bases__[0].__args__[0]
@@ -251,7 +251,7 @@ def test_the_scenario_of_each_command(command: type[Any]) -> None:
     assert scene.world.gateway.commands_under_way == 0
 
 
-@pytest.mark.parametrize("command", sorted(UNSERVED["local"], key=lambda one: one.__name__))
+@pytest.mark.parametrize("command", sorted(UNSERVED["local"], key=str))
 def test_what_is_not_served_is_refused_by_name(command: type[Any]) -> None:
     scene = Scene()
     with pytest.raises(UnsupportedCommand) as caught:
