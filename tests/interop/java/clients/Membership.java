@@ -144,7 +144,9 @@ final class Membership {
         Stage.check(both.isEmpty(), "both members consumed " + both);
         stage.figures.put("steady_of_b",
             stage.received.bodies("b").stream().filter(each -> each.startsWith("steady")).count());
-        Stage.same(40L, stage.figures.get("steady_of_b"), "share of one of two members");
+        // The producer goes round the queues, but starts anew at a random one when it refreshes the route meanwhile.
+        long share = (Long) stage.figures.get("steady_of_b");
+        Stage.check(share >= 30 && share <= 50, "one of two members got " + share + " of 80");
         b.shutdown();
         Set<String> after = stage.sendMany("after", 40);
         stage.received.awaitBodies(30, after);
