@@ -1,0 +1,131 @@
+"""One gRPC call over one HTTP/2 stream. Source of the framing: gRPC's PROTOCOL-HTTP2.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from rmqgateway.apis.rpc import Method, Rpc
+from rmqgateway.wire.grpc_framing import (
+    GrpcDecoder,
+    GrpcError,
+    GrpcStatus,
+    encode_message,
+    encode_status_message,
+)
+
+if TYPE_CHECKING:
+    from rmqgateway.apis.service import Api
+    from rmqgateway.http.request import Request
+
+__all__ = ["GrpcCall"]
+
+# The same objects each time: the core encodes them once.
+_HEAD = ((b"content-type", b"application/grpc"), (b"grpc-accept-encoding", b"identity,gzip"))
+_GZIP_HEAD = (*_HEAD, (b"grpc-encoding", b"gzip"))
+_OK = ((b"grpc-status", b"0"),)
+#: Below this compression makes a message longer, or not much shorter.
+_COMPRESS_FROM = 512
+
+
+def _no_such_method(rpc: Rpc, data: bytes) -> None:
+    rpc.close(GrpcStatus.UNIMPLEMENTED, "there is no such method")
+
+
+_UNKNOWN = Method("unknown", _no_such_method, lambda status: b"", anonymous=True)
+
+
+class GrpcCall(Rpc):
+    """See `Rpc`."""
+
+    __slots__ = ("_decoder", "_gzip", "_request", "_started")
+
+    def __init__(self, api: Api, request: Request, methods: Mapping[str, Method]) -> None:
+        fields = request.fields
+        path = request.path
+        method = methods.get(path, _UNKNOWN)
+        Rpc.__init__(self, api, method, fields, request.information)
+        self._request = request
+        self._started = False
+        encoding = fields.get(b"grpc-encoding", b"identity")
+        # Who compresses its requests gets compressed answers, if it takes them.
+        self._gzip = encoding == b"gzip" and b"gzip" in fields.get(b"grpc-accept-encoding", b"")
+        context = request.context
+        try:
+            self._decoder = GrpcDecoder(encoding, max_message=api.settings.max_message)
+            self.begin(context.session, context.trace)
+        except GrpcError as error:
+            self.close(error.status, error.message)
+            return
+        if method is _UNKNOWN:
+            service, _, name = path[1:].rpartition("/")
+            known = any(one.startswith(f"/{service}/") for one in methods)
+            what = f"method {service}/{name}" if known else f"service {service}"
+            self.close(GrpcStatus.UNIMPLEMENTED, f"unknown {what}")
+            return
+        request.on_gone(self.gone)
+        request.on_body(self._body)
+
+    def _body(self, data: bytes, last: bool) -> None:
+        if self.done:
+            return
+        if data:
+            try:
+                messages = self._decoder.receive_data(data)
+            except GrpcError as error:
+                self.close(error.status, error.message)
+                return
+            self._request.consumed(len(data))
+            for message in messages:
+                self.message(message)
+        if last and not self.done:
+            try:
+                self._decoder.end()
+            except GrpcError as error:
+                self.close(error.status, error.message)
+                return
+            self.half_closed()
+
+    def _frame(self, message: bytes) -> bytes:
+        return encode_message(message, gzip=self._gzip and len(message) >= _COMPRESS_FROM)
+
+    def reply(self, message: bytes) -> None:
+        if self.done:
+            return
+        if self._started:
+            self.write(message)
+            self.close()
+            return
+        self.done = True
+        self._request.respond(200, _GZIP_HEAD if self._gzip else _HEAD, self._frame(message), _OK)
+        self.ended("")
+
+    def write(self, message: bytes) -> None:
+        if self.done:
+            return
+        if not self._started:
+            self._started = True
+            self._request.start(200, _GZIP_HEAD if self._gzip else _HEAD)
+        self._request.write(self._frame(message))
+
+    def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
+        if self.done:
+            return
+        self.done = True
+        trailers = _OK if status == 0 and not text else _trailers(status, text)
+        if self._started:
+            self._request.finish(trailers)
+        else:
+            self._request.respond(200, _HEAD, b"", trailers)
+        self.ended("")
+
+    def buffered(self) -> int:
+        return self._request.buffered()
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        self._request.on_drain(callback)
+
+
+def _trailers(status: GrpcStatus, text: str) -> tuple[tuple[bytes, bytes], ...]:
+    head = (b"grpc-status", b"%d" % status)
+    return (head, (b"grpc-message", encode_status_message(text))) if text else (head,)
