@@ -6,6 +6,7 @@ dead_letter_exactly_after_the_limit, offsets_in_order.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import msgspec
@@ -264,9 +265,10 @@ class Consuming(RuleBasedStateMachine):
         return self.world.backend.topics.get(name) is not None
 
 
+DEEP = os.environ.get("RMQGATEWAY_TEST_HYPOTHESIS") == "deep"
 Consuming.TestCase.settings = settings(
-    max_examples=100,
-    stateful_step_count=30,
+    max_examples=1500 if DEEP else 100,
+    stateful_step_count=60 if DEEP else 30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
