@@ -65,7 +65,7 @@ class HttpConnection(Protocol):
         self._heard = self._seconds()
         self._timer: IDelayedCall | None = None
         self._timer_at = _NEVER
-        self._good_authority = b""
+        self._good_authority: bytes | None = None
         self._waiting: dict[Request, Callable[[], None]] = {}
         self._drain_call: IDelayedCall | None = None
         self._on_shutdown: dict[Request, Callable[[float, str], None]] = {}
@@ -100,7 +100,7 @@ class HttpConnection(Protocol):
         route = resolved.only
         if route is None:
             content_type = fields.get(b"content-type")
-            if content_type is None and not request.body_ended:
+            if content_type is None and request.with_body:
                 content_type = b""
             route = resolved.route_for(content_type)
             if route is None:

@@ -47,6 +47,7 @@ class Http1Protocol(HttpConnection):
         self._paused = False
         # Of this turn, what the transport would not take yet, and the piece that it has.
         self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
         self._given = 0
@@ -108,6 +109,8 @@ class Http1Protocol(HttpConnection):
                         self._on_body(event.data, False)  # type: ignore[union-attr]
                     else:
                         self._on_end(event)  # type: ignore[arg-type]
+                if self._pending_bytes > PIECE:
+                    self.flush()  # it may turn out that the client reads nothing
                 if (
                     self.request is not None
                     or self._reading_body
@@ -252,9 +255,11 @@ class Http1Protocol(HttpConnection):
         if self.closed:
             return
         request = self.request
-        stop = self._unsent_bytes > self.settings.unsent_bytes or (
+        share = 1 if self._paused else 0  # once stopped, half of it has to go
+        held = _HELD >> share
+        stop = self._unsent_bytes > self.settings.unsent_bytes >> share or (
             request is not None
-            and (request.uncredited > _HELD or (not self._reading_body and self._decoder.buffered > _HELD))
+            and (request.uncredited > held or (not self._reading_body and self._decoder.buffered > held))
         )
         if stop is not self._paused:
             self._paused = stop
@@ -271,21 +276,20 @@ class Http1Protocol(HttpConnection):
     def send(self, data: bytes) -> None:
         """Send these bytes with everything else of this turn."""
         if not self.closed:
-            pending = self._pending
-            pending.append(data)
-            if len(pending) == 1:
+            self._pending.append(data)
+            before = self._pending_bytes
+            self._pending_bytes = before + len(data)
+            if not before:
                 self._outbox.ready(self)
 
     def unsent(self) -> int:
         """Bytes that the client has not taken."""
-        size = self._unsent_bytes + self._given
-        for data in self._pending:
-            size += len(data)
-        return size
+        return self._pending_bytes + self._unsent_bytes + self._given
 
     def flush(self) -> None:
         """See `rmqgateway.outbox.Sender`."""
         pending = self._pending
+        self._pending_bytes = 0
         if self.closed:
             pending.clear()
             return

@@ -102,6 +102,11 @@ class Request:
         return parse_query(self.raw_query)
 
     @property
+    def with_body(self) -> bool:
+        """Before anybody has read it: whether there is a body."""
+        return not self.body_ended or bool(self._held_bytes)
+
+    @property
     def information(self) -> ConnectionInformation:
         """Peer, advertised address, whether it is TLS."""
         return self.connection.information
