@@ -15,11 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from rmqgateway.errors import WireError
-from rmqgateway.wire.remoting import RemotingDecoder, encode_command
 from rmqgateway.wire.remoting_command import RemotingCommand
 from rmqgateway.wire.request_codes import RequestCode
 from rmqgateway.wire.stored_message import iterate
+from tests.client import Client, committing, pulling, sending
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = int(os.environ.get("RMQGATEWAY_TEST_GATEWAY_KILL_ROUNDS", "20"))
@@ -39,58 +38,15 @@ def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
         )
 
 
-class Client:
-    """One connection. Everything that was answered with success is remembered, as it was answered."""
-
-    def __init__(self, port: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
-                time.sleep(0.01)
-        self._decoder = RemotingDecoder()
-        self._opaque = 0
-        self.waiting: dict[int, RemotingCommand] = {}
-
-    def write(self, *requests: tuple[int, dict[str, str], bytes]) -> None:
-        frames = []
-        for code, fields, body in requests:
-            self._opaque += 1
-            request = RemotingCommand(code=code, opaque=self._opaque, ext_fields=fields, body=body)
-            self.waiting[self._opaque] = request
-            frames.append(encode_command(request))
-        self.socket.sendall(b"".join(frames))
-
-    def answers(self) -> list[tuple[RemotingCommand, RemotingCommand]]:
-        """What came in one read, as (request, response); raises OSError when the connection is gone."""
-        data = self.socket.recv(1 << 16)
-        if not data:
-            raise ConnectionResetError
-        found = []
-        for event in self._decoder.receive_data(data):
-            assert not isinstance(event, WireError), event.message
-            if event.is_response:
-                found.append((self.waiting.pop(event.opaque), event))
-        return found
-
-    def ask(self, code: int, fields: dict[str, str]) -> RemotingCommand:
-        self.write((code, fields, b""))
-        while not (found := self.answers()):
-            pass
-        return found[0][1]
-
-
-def sending(queue: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
-    fields = {"a": GROUP, "b": TOPIC, "c": "TBW102", "d": str(QUEUES), "e": str(queue), "f": "0", "g": "0", "h": "0"}
-    return RequestCode.SEND_MESSAGE_V2, {**fields, "i": "", "j": "0", "k": "false", "m": "false"}, body
-
-
-def committing(queue: int, offset: int) -> tuple[int, dict[str, str], bytes]:
-    fields = {"consumerGroup": GROUP, "topic": TOPIC, "queueId": str(queue), "commitOffset": str(offset)}
-    return RequestCode.UPDATE_CONSUMER_OFFSET, fields, b""
+def connect(port: int, folder: Path, process: subprocess.Popen[bytes]) -> Client:
+    """A client as soon as the gateway listens."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return Client(port)
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
+            time.sleep(0.01)
 
 
 class Truth:
@@ -116,17 +72,13 @@ class Truth:
         wrong = []
         fields = {"consumerGroup": GROUP, "topic": TOPIC, "queueId": str(queue)}
         if queue in self.offsets:
-            kept = client.ask(RequestCode.QUERY_CONSUMER_OFFSET, fields)
+            kept = client.ask((RequestCode.QUERY_CONSUMER_OFFSET, fields, b""))
             if kept.code != 0 or int(kept.ext_fields["offset"]) < self.offsets[queue]:
                 wrong.append(f"queue {queue}: committed {self.offsets[queue]}, kept {kept.ext_fields} {kept.remark}")
         expected = {at for number, at in self.messages if number == queue and at >= begin}
         at = begin
         while expected:
-            pulled = client.ask(
-                RequestCode.PULL_MESSAGE,
-                {**fields, "queueOffset": str(at), "maxMsgNums": "32", "sysFlag": "4", "commitOffset": "0",
-                 "suspendTimeoutMillis": "0", "subscription": "*", "subVersion": "0", "expressionType": "TAG"},
-            )  # fmt: skip
+            pulled = client.ask(pulling(GROUP, TOPIC, queue, at))
             if pulled.code != 0:
                 return [*wrong, f"queue {queue}: lost from {at} on: {pulled.remark} ({len(expected)} messages)"]
             for message in iterate(pulled.body):
@@ -160,10 +112,10 @@ def load(client: Client, truth: Truth, round_number: int, seconds: float, proces
                 queue = chance.randrange(QUEUES)
                 number += 1
                 if chance.random() < 0.1 and queue in highest:
-                    batch.append(committing(queue, highest[queue] + 1))
+                    batch.append(committing(GROUP, TOPIC, queue, highest[queue] + 1))
                 else:
                     body = b"%d/%d " % (round_number, number) * chance.choice([1, 10, 100, 1000])
-                    batch.append(sending(queue, body))
+                    batch.append(sending(TOPIC, queue, body))
             client.write(*batch)
             for request, response in client.answers():
                 truth.note(request, response)
@@ -187,7 +139,7 @@ def test_kill_9_of_the_gateway_under_load_loses_nothing_acknowledged(tmp_path: P
         process = start(tmp_path, port)
         client = None
         try:
-            client = Client(port, tmp_path, process)
+            client = connect(port, tmp_path, process)
             assert truth.check(client, everything=number == ROUNDS) == [], f"after kill {number}"
             if number < ROUNDS:
                 before = len(truth.messages)
@@ -195,7 +147,7 @@ def test_kill_9_of_the_gateway_under_load_loses_nothing_acknowledged(tmp_path: P
                 assert len(truth.messages) > before, "nothing was acknowledged: this round proves nothing"
         finally:
             if client is not None:
-                client.socket.close()
+                client.close()
             if process.poll() is None:
                 process.kill()
             process.wait()

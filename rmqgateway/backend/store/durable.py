@@ -164,6 +164,7 @@ class DurableStore:
             raise
         self._opened = True
         self.refusal = None
+        self.check_room()
         self.housekeeping.start()
         _log.info(
             "store {path}: log from {first} to {tail}, {queues} queues",

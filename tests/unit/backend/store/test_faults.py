@@ -198,6 +198,15 @@ def test_a_disk_over_its_limit_refuses_messages_and_goes_on_with_the_rest(bench:
     assert store.statistics()["disk_used_ratio"] == 1.0
 
 
+def test_a_disk_that_is_over_its_limit_at_the_start_is_seen_at_once(bench: Bench) -> None:
+    bench.fill(3)
+    bench.close()
+    bench.disk.used = 0.95
+    bench.open()
+    with pytest.raises(StoreError, match=r"95\.0%"):
+        bench.store.queue(1, 0).append(stored(1))
+
+
 def test_no_room_for_another_segment(bench: Bench) -> None:
     bench.disk.errors["allocate"] = errno.ENOSPC
     with pytest.raises(StoreError) as caught:
