@@ -9,7 +9,7 @@ from rmqgateway.wire.remoting import RemotingDecoder, encode_command
 from rmqgateway.wire.remoting_command import RemotingCommand
 from rmqgateway.wire.request_codes import RequestCode
 
-__all__ = ["Client", "committing", "pulling", "sending"]
+__all__ = ["Client", "Request", "committing", "pulling", "sending"]
 
 Request = tuple[int, dict[str, str], bytes]
 

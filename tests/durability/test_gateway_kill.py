@@ -18,7 +18,7 @@ from pathlib import Path
 from rmqgateway.wire.remoting_command import RemotingCommand
 from rmqgateway.wire.request_codes import RequestCode
 from rmqgateway.wire.stored_message import iterate
-from tests.client import Client, committing, pulling, sending
+from tests.client import Client, Request, committing, pulling, sending
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = int(os.environ.get("RMQGATEWAY_TEST_GATEWAY_KILL_ROUNDS", "20"))
@@ -107,7 +107,7 @@ def load(client: Client, truth: Truth, round_number: int, seconds: float, proces
     killed = False
     try:
         while True:
-            batch = []
+            batch: list[Request] = []
             while not killed and len(client.waiting) + len(batch) < IN_FLIGHT:
                 queue = chance.randrange(QUEUES)
                 number += 1
