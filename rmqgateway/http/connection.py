@@ -274,6 +274,10 @@ class HttpConnection(Protocol):
         """Close once everything is written."""
         if not self.closed:
             self.flush()
+            self._shut()
+
+    def _shut(self) -> None:
+        if not self.closed:
             self.closed = True
             self._stop_timers()
             # A client that does not take the rest is not waited for.

@@ -311,7 +311,7 @@ class Http2Protocol(HttpConnection):
         if self._waiting:
             self._look_for_drained()
         if self.draining and engine.drained:
-            self.close()
+            self._shut()
 
     # Deadlines.
 
@@ -386,6 +386,11 @@ class Http2Protocol(HttpConnection):
         return watched
 
     # The end.
+
+    def close(self) -> None:
+        """Close once everything is written; the last frames go to the transport even if it has enough."""
+        self._blocked = False
+        super().close()
 
     def _go_away(self) -> None:
         self._drain_since = self._seconds()
