@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from rmqgateway import commands as c
@@ -204,19 +203,14 @@ SCENARIOS: dict[type[Command[Any]], Callable[[Scene], Any]] = {
     c.SetBrokerWritable: plain(c.SetBrokerWritable("rmqgateway", False)),
     c.SetConsumeMode: plain(c.SetConsumeMode(TOPIC, GROUP, True)),
     c.QueryConsumeQueue: plain(c.QueryConsumeQueue(TOPIC, 0, 0, 10)),
+    c.SyncLiteSubscription: plain(c.SyncLiteSubscription(GROUP, TOPIC, "client", "PARTIAL_ADD", ("lite",))),
 }
 #: What each backend does not serve, on purpose.
-UNSERVED: dict[str, set[type[Command[Any]]]] = {"local": {c.SyncLiteSubscription}}
+UNSERVED: dict[str, set[type[Command[Any]]]] = {"local": set()}
 
 
-def sample_of(command: type[Any]) -> Command[Any]:
-    """Any value of a command: it is refused before anybody looks."""
-    kinds: dict[type[Any], Any] = {str: "x", int: 0, bool: False}
-    values = []
-    for field in msgspec.structs.fields(command):
-        if field.required:
-            values.append(kinds.get(field.type, ()))
-    return command(*values)  # type: ignore[no-any-return]
+class NeverServed(Command[None], frozen=True):
+    """A command of somebody's own that no backend knows."""
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -251,12 +245,10 @@ def test_the_scenario_of_each_command(command: type[Any]) -> None:
     assert scene.world.gateway.commands_under_way == 0
 
 
-@pytest.mark.parametrize("command", sorted(UNSERVED["local"], key=str))
-def test_what_is_not_served_is_refused_by_name(command: type[Any]) -> None:
-    scene = Scene()
+def test_what_is_not_served_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedCommand) as caught:
-        scene.do(sample_of(command))
-    assert command.__name__ in caught.value.message
+        Scene().do(NeverServed())
+    assert "NeverServed" in caught.value.message
 
 
 # Cancelling, as the docstrings say.

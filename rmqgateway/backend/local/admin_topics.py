@@ -110,7 +110,8 @@ class AdminTopics(Component):
         return self._topics.find(command.topic).config
 
     def list_topics(self, context: Context, command: ListTopics) -> TopicConfigs:
-        configs = self._topics.configs()
+        # What is behind lite topics is nobody's business, and may be very many.
+        configs = (config for config in self._topics.configs() if not config.name.startswith(names.LITE_PREFIX))
         if not command.system:
             configs = (config for config in configs if not self._topics.is_system(config.name))
         return TopicConfigs(tuple(configs), self._topics.version)

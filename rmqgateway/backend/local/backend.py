@@ -19,6 +19,7 @@ from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, wall_clock_ms
 from rmqgateway.backend.local.delays import Delays
 from rmqgateway.backend.local.groups import Groups
+from rmqgateway.backend.local.lite import LiteTopics
 from rmqgateway.backend.local.locks import Locks
 from rmqgateway.backend.local.nameserver import NameServer
 from rmqgateway.backend.local.offsets import Offsets
@@ -74,7 +75,10 @@ class LocalBackend:
         self.offsets = Offsets(core, self.topics, self.groups)
         self.writer = Writer(core)
         self.delays = self.writer.delays = Delays(core, self.topics, self.writer)
-        self.producing = Producing(core, self.topics, self.groups, self.clients, self.locks, self.writer)
+        self.lite = LiteTopics(core, self.topics, self.groups)
+        self.producing = Producing(
+            core, self.topics, self.groups, self.clients, self.locks, self.writer, self.lite
+        )
         self.sending_back = SendingBack(core, self.topics, self.groups, self.writer, self.statistics)
         self.pulling = Pulling(
             core, self.topics, self.groups, self.clients, self.offsets, self.waits, self.statistics
@@ -82,7 +86,7 @@ class LocalBackend:
         self.timers = self.writer.timers = Timers(core, self.topics, self.writer)
         self.transactions = self.producing.transactions = Transactions(core, self.topics, self.clients, self.writer)
         moves = PopMoves(core, self.topics, self.writer, self.statistics)
-        self.popping = Popping(core, self.topics, self.groups, self.clients, self.offsets, moves, self.waits)
+        self.popping = Popping(core, self.topics, self.groups, self.clients, self.offsets, moves, self.waits, self.lite)
         self.relays = Relays(core, self.clients)
         self.name_server = NameServer(core, self.topics)
         administration = [
@@ -105,6 +109,7 @@ class LocalBackend:
             self.locks,
             self.writer,
             self.delays,
+            self.lite,
             self.producing,
             self.sending_back,
             self.waits,

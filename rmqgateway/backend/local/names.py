@@ -99,6 +99,9 @@ _SYSTEM_GROUPS = frozenset(
 _SYSTEM_GROUP_PREFIX = "CID_RMQ_SYS_"
 
 _VALID = re.compile(r"[%|a-zA-Z0-9_-]+").fullmatch
+_VALID_LITE = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
+#: Before the names of topics behind lite topics.
+LITE_PREFIX = "%LMQ%"
 #: Pop retry topics of version 2 are ``%RETRY%group+topic``.
 _VALID_RETRY = re.compile(r"[%|a-zA-Z0-9_+-]+").fullmatch
 
@@ -181,6 +184,16 @@ def pop_retry_topic(group: str, topic: str, version: int = 2) -> str:
 def dead_letter_topic(group: str) -> str:
     """Where a group's messages go whose attempts are used up."""
     return DLQ_PREFIX + group
+
+
+def lite_topic(parent: str, lite_name: str) -> str:
+    """The backend's own topic behind a lite topic."""
+    return f"{LITE_PREFIX}${parent}${lite_name}"
+
+
+def is_lite_name(name: str) -> bool:
+    """Whether a lite topic may be called so."""
+    return _VALID_LITE(name) is not None
 
 
 def reply_topic(cluster_name: str) -> str:

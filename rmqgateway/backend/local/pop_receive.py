@@ -20,7 +20,7 @@ from rmqgateway.errors import Code, GatewayError
 if TYPE_CHECKING:
     from rmqgateway.backend.local.popping import Popping
 
-__all__ = ["Place", "Receive"]
+__all__ = ["LitePlace", "Place", "Receive"]
 
 
 class Place:
@@ -120,6 +120,30 @@ class Place:
     def _due(self) -> None:
         self.timer = None
         self.wake()
+
+
+class LitePlace(Place):
+    """One client of a group at the lite topics that it is subscribed to."""
+
+    __slots__ = ("asked", "client_id")
+
+    def __init__(
+        self, owner: Popping, group: str, parent: Topic, client_id: str, asked: tuple[str, ...]
+    ) -> None:
+        super().__init__(owner, group, parent)
+        self.client_id = client_id
+        self.asked = asked
+
+    def lite_topics(self) -> list[Topic]:
+        """What is behind the lite topics that it wants, as far as anything was sent to them."""
+        lite = self.owner.lite
+        wanted = lite.wanted(self.group, self.topic.name, self.client_id, self.asked) or ()
+        found = (lite.find(self.topic.name, name) for name in wanted)
+        return [topic for topic in found if topic is not None]
+
+    def sources(self) -> list[Topic]:
+        # The parent holds no lite messages, but who waits there is told of new lite topics and subscriptions.
+        return [self.topic, *self.lite_topics()]
 
 
 class Receive:

@@ -9,6 +9,7 @@ client: the attempt count grows, the handle is another.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,11 +19,12 @@ from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.filters import compile_filter
 from rmqgateway.backend.local.groups import Groups
+from rmqgateway.backend.local.lite import LiteTopics
 from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.pop_moves import PopMoves
 from rmqgateway.backend.local.pop_place import Picked, Picker, take, take_in_order
 from rmqgateway.backend.local.pop_queue import PopQueue
-from rmqgateway.backend.local.pop_receive import Place, Receive
+from rmqgateway.backend.local.pop_receive import LitePlace, Place, Receive
 from rmqgateway.backend.local.pop_state import PopState, Taken
 from rmqgateway.backend.local.queues import Topic
 from rmqgateway.backend.local.receipt_handles import (
@@ -77,6 +79,7 @@ class Popping(Component):
         offsets: Offsets,
         moves: PopMoves,
         waits: Waits,
+        lite: LiteTopics,
     ) -> None:
         super().__init__(core)
         self.topics = topics
@@ -85,6 +88,8 @@ class Popping(Component):
         self.offsets = offsets
         self.moves = moves
         self.waits = waits
+        self.lite = lite
+        self._lite_places: dict[tuple[str, int, str], LitePlace] = {}
         self.state = PopState(core.store)
         self._places: dict[tuple[str, int], Place] = {}
         #: What a receive in order with an attempt id took, so that the client's retry of it gets the same.
@@ -111,7 +116,7 @@ class Popping(Component):
                         self.offsets.record(group, topic.name, queue_id, popped.next_offset)
 
     def stop(self) -> None:
-        for place in self._places.values():
+        for place in (*self._places.values(), *self._lite_places.values()):
             if place.timer is not None:
                 place.timer.cancel()
                 place.timer = None
@@ -120,6 +125,8 @@ class Popping(Component):
         self.state.topic_dropped(topic.number)
         for key in [key for key in self._places if key[1] == topic.number]:
             del self._places[key]
+        for lite_key in [key for key in self._lite_places if key[1] == topic.number]:
+            del self._lite_places[lite_key]
 
     def place(self, group: str, topic: Topic) -> Place:
         """One group at one topic."""
@@ -160,8 +167,19 @@ class Popping(Component):
         fifo = group.consume_message_orderly if command.fifo is None else command.fifo
         if fifo and command.attempt_id:
             self._undo_attempt(command)
-        place = self.place(command.group, topic)
+        place = self._lite_place(topic, command) or self.place(command.group, topic)
         return Receive(self, context, command, place, group, fifo).begin()
+
+    def _lite_place(self, parent: Topic, command: ReceiveMessages) -> LitePlace | None:
+        """Where a receive of lite topics looks; None if it is none."""
+        if self.lite.wanted(command.group, command.topic, command.client_id, command.lite_topics) is None:
+            return None
+        key = (command.group, parent.number, command.client_id)
+        place = self._lite_places.get(key)
+        if place is None or place.asked != command.lite_topics:
+            place = LitePlace(self, command.group, parent, command.client_id, command.lite_topics)
+            self._lite_places[key] = place
+        return place
 
     def _readable(self, group_name: str, topic_name: str) -> tuple[Topic, GroupConfig]:
         topic = self.topics.find(topic_name)
@@ -200,13 +218,8 @@ class Popping(Component):
         messages: list[ReceivedMessage] = []
         recorded: list[tuple[Topic, Taken]] = []
         pop_time = now
-        self._bring_pull_retries(group, place)
-        retry = self.topics.get(names.pop_retry_topic(group, command.topic))
-        if retry is not None and command.queue_id < 0:
-            pop_time = self._from(
-                self.place(group, retry), RETRY_TOPIC_V2, receive, picker, pop_time, messages, recorded
-            )
-        pop_time = self._from(place, NORMAL_TOPIC, receive, picker, pop_time, messages, recorded)
+        for kind, source in self._sources(receive):
+            pop_time = self._from(source, kind, receive, picker, pop_time, messages, recorded)
         if not messages:
             return None
         if receive.fifo and command.attempt_id:
@@ -218,6 +231,17 @@ class Popping(Component):
             rest += max(0, place.topic.queue(queue_id).stored.max_offset - popped.next_offset)
         reply = ReceivedMessages(tuple(messages), pop_time, command.invisible_ms, rest)
         return reply, recorded
+
+    def _sources(self, receive: Receive) -> list[tuple[str, Place]]:
+        """Where a receive looks, in order: retries first."""
+        group, place = receive.command.group, receive.place
+        if isinstance(place, LitePlace):
+            return [(NORMAL_TOPIC, self.place(group, topic)) for topic in place.lite_topics()]
+        self._bring_pull_retries(group, place)
+        retry = self.topics.get(names.pop_retry_topic(group, receive.command.topic))
+        if retry is None or receive.command.queue_id >= 0:
+            return [(NORMAL_TOPIC, place)]
+        return [(RETRY_TOPIC_V2, self.place(group, retry)), (NORMAL_TOPIC, place)]
 
     def _from(
         self,
@@ -282,7 +306,13 @@ class Popping(Component):
         """A receive was cancelled before its answer: visible at once, and it does not count as a delivery."""
         if taken.offsets:
             self.state.returned(group, topic.number, taken.queue_id, taken.offsets)
-            self.place(group, topic).wake()
+            for place in self._waiting_at(group, topic):
+                place.wake()
+
+    @staticmethod
+    def _waiting_at(group: str, topic: Topic) -> list[Place]:
+        """The places of a group where receives wait for messages of a topic."""
+        return [place for place in topic.waiting if isinstance(place, Place) and place.group == group]
 
     def _undo_attempt(self, command: ReceiveMessages) -> None:
         """A receive with an attempt id that is known is a client's retry: what it took is taken again."""
@@ -308,7 +338,7 @@ class Popping(Component):
     # Settling.
 
     def _settleable(
-        self, group: str, topic_name: str, handle: ReceiptHandle, strict: bool
+        self, group: str, topic_name: str, handle: ReceiptHandle, strict: bool, lite_topic: str = ""
     ) -> tuple[Topic, PopQueue] | None:
         """Where the message of a handle is in flight; None if it is acknowledged already.
 
@@ -319,7 +349,10 @@ class Popping(Component):
                 Code.BAD_RECEIPT_HANDLE,
                 f"the receipt handle is of broker {handle.broker_name!r}, this is {self.core.settings.broker_name!r}",
             )
-        name = topic_name if handle.topic_kind == NORMAL_TOPIC else names.pop_retry_topic(group, topic_name)
+        if handle.topic_kind != NORMAL_TOPIC:
+            name = names.pop_retry_topic(group, topic_name)
+        else:
+            name = names.lite_topic(topic_name, lite_topic) if lite_topic else topic_name
         topic = self.topics.find(name)
         popped = self.state.places.get((group, topic.number), {}).get(handle.queue_id)
         if popped is None or handle.offset >= popped.next_offset:
@@ -345,30 +378,32 @@ class Popping(Component):
     def acknowledge(self, context: Context, command: AckMessages) -> Any:
         results: list[AckResult] = []
         settled: dict[tuple[int, int], list[int]] = {}
+        ordered: list[Topic] = []
         for text in command.receipt_handles:
             try:
                 handle = parse_handle(text)
-                found = self._settleable(command.group, command.topic, handle, command.strict)
+                found = self._settleable(
+                    command.group, command.topic, handle, command.strict, command.lite_topic
+                )
             except GatewayError as error:
                 results.append(AckResult(text, error.code.name, error.message))
                 continue
             results.append(AckResult(text))
             if found is not None:
-                settled.setdefault((found[0].number, handle.queue_id), []).append(handle.offset)
+                topic, popped = found
+                settled.setdefault((topic.number, handle.queue_id), []).append(handle.offset)
+                if popped.message_groups and topic not in ordered:
+                    ordered.append(topic)
         reply = AckResults(tuple(results))
         if not settled:
             return reply
         for (topic_number, queue_id), offsets in settled.items():
             self.state.settled(command.group, topic_number, queue_id, offsets)
-        return self._then_wake(command.group, settled, reply)
+        return self._then_wake(command.group, ordered, reply)
 
-    def _then_wake(self, group: str, places: Any, reply: Any) -> Deferred[Any] | Pending[Any]:
-        """Answer when durable; messages that were blocked behind the settled ones may go on then."""
-        waiting = [
-            place
-            for topic_number, _ in places
-            if (place := self._places.get((group, topic_number))) is not None and place.waiting
-        ]
+    def _then_wake(self, group: str, topics: Iterable[Topic], reply: Any) -> Deferred[Any] | Pending[Any]:
+        """Answer when durable; then receives that wait at these topics may find something."""
+        waiting = [place for topic in topics for place in self._waiting_at(group, topic)]
         if not waiting:
             return Pending(reply, self.core.store.when_durable)
         done = self.core.durable(reply)
@@ -383,7 +418,7 @@ class Popping(Component):
                 f"invisible duration: expected 0 to {MAX_INVISIBLE_MS} ms, got {command.invisible_ms}",
             )
         handle = parse_handle(command.receipt_handle)
-        found = self._settleable(command.group, command.topic, handle, strict=True)
+        found = self._settleable(command.group, command.topic, handle, True, command.lite_topic)
         if found is None:
             raise GatewayError(Code.RECEIPT_HANDLE_EXPIRED, "the message is acknowledged already")
         topic, popped = found
@@ -402,11 +437,11 @@ class Popping(Component):
             handle.offset,
         )
         reply = ChangedInvisibleDuration(new, pop_time, command.invisible_ms)
-        return self._then_wake(command.group, ((topic.number, handle.queue_id),), reply)
+        return self._then_wake(command.group, (topic,), reply)
 
     def forward(self, context: Context, command: ForwardToDeadLetterQueue) -> Any:
         handle = parse_handle(command.receipt_handle)
-        found = self._settleable(command.group, command.topic, handle, strict=True)
+        found = self._settleable(command.group, command.topic, handle, True, command.lite_topic)
         if found is None:
             return None
         topic, popped = found
@@ -420,7 +455,7 @@ class Popping(Component):
             ):
                 return created.addCallback(lambda _: self._forward_again(context, command))
         self.state.settled(command.group, topic.number, handle.queue_id, [handle.offset])
-        return self._then_wake(command.group, ((topic.number, handle.queue_id),), None)
+        return self._then_wake(command.group, (topic,), None)
 
     def _forward_again(self, context: Context, command: ForwardToDeadLetterQueue) -> Any:
         """Within a Deferred's callback a Pending would pass for the reply."""
@@ -504,7 +539,8 @@ class Popping(Component):
         """An administrator moved the group's offset: what was in flight before is forgotten."""
         if queue_id in self.state.places.get((group, topic.number), {}):
             self.state.reset(group, topic.number, queue_id, offset)
-            self.place(group, topic).wake()
+            for place in self._waiting_at(group, topic):
+                place.wake()
 
     def in_flight(self, group: str, topic: Topic, queue_id: int) -> int | None:
         """How many messages of a queue are in flight in a group; None if it does not receive from it."""

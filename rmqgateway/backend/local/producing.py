@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.python.failure import Failure
 
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.groups import Groups
+from rmqgateway.backend.local.lite import LiteTopics
 from rmqgateway.backend.local.locks import Locks
 from rmqgateway.backend.local.queues import Topic
 from rmqgateway.backend.local.topics import Topics
@@ -32,6 +34,7 @@ _SPECIAL = frozenset(
         "DELAY",
         "POP_CK",
         "REPLY_TO_CLIENT",
+        "__LITE_TOPIC",
         "TIMER_DELAY_MS",
         "TIMER_DELAY_SEC",
         "TIMER_DELIVER_MS",
@@ -60,9 +63,17 @@ class Producing(Component):
     """
 
     def __init__(
-        self, core: Core, topics: Topics, groups: Groups, clients: Clients, locks: Locks, writer: Writer
+        self,
+        core: Core,
+        topics: Topics,
+        groups: Groups,
+        clients: Clients,
+        locks: Locks,
+        writer: Writer,
+        lite: LiteTopics,
     ) -> None:
         super().__init__(core)
+        self._lite = lite
         self.transactions: Preparing | None = None
         self._topics = topics
         self._groups = groups
@@ -172,8 +183,32 @@ class Producing(Component):
                 _check_type(topic, draft)
             if not _plain(draft.named):
                 self._writer.delivery_time(draft.named)  # raises before anything is stored
-        results = tuple([self._put(context, command, draft) for draft in drafts])
-        return self.core.durable(SendResults(results))
+        places = [
+            self._lite.ensure(topic, draft.named["__LITE_TOPIC"])
+            for draft in drafts
+            if self._is_lite(topic, draft)
+        ]
+        new = [place for place in places if isinstance(place, Deferred)]
+        if new:
+            made = gatherResults(new, consumeErrors=True)
+            return made.addCallbacks(self._store, _first_error, (context, command, topic, drafts))
+        return self._store(None, context, command, topic, drafts)
+
+    def _store(
+        self, _: object, context: Context, command: SendMessages, topic: Topic, drafts: list[Draft]
+    ) -> Deferred[SendResults]:
+        for draft in drafts:
+            if self._is_lite(topic, draft):
+                draft.place = self._lite.find(topic.name, draft.named["__LITE_TOPIC"])
+                draft.queue_id = 0
+        return self.core.durable(SendResults(tuple([self._put(context, command, draft) for draft in drafts])))
+
+    def _is_lite(self, topic: Topic, draft: Draft) -> bool:
+        return (
+            "__LITE_TOPIC" in draft.named
+            and self._lite.takes_lite(topic)
+            and message_type(draft.named, draft.sys_flag) is MessageType.LITE
+        )
 
     def _put(self, context: Context, command: SendMessages, draft: Draft) -> SendResult:
         named = draft.named
@@ -318,6 +353,11 @@ class Producing(Component):
             raise GatewayError(
                 Code.CLIENT_NOT_FOUND, f"client {client_id[:300]!r}, which asked, is not connected here"
             )
+
+
+def _first_error(failure: Failure) -> Failure:
+    """What `gatherResults` wraps."""
+    return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
 
 
 def message_type(named: dict[str, str], sys_flag: int = 0) -> MessageType:

@@ -72,6 +72,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     :ivar lock_expiry_s: a queue lock that is not renewed for so long is free.
     :ivar offset_interval_ms: consumer offsets that nobody waits for are recorded at least so often.
     :ivar relay_timeout_s: how long a client may take to answer what an administrator asked it.
+    :ivar max_lite_subscriptions: lite topics that one client may be subscribed to.
     :ivar transaction_check_s: age at which a half message is first checked with its producer.
     :ivar transaction_interval_s: how often half messages are looked through for some to check.
     :ivar transaction_check_max: checks after which a half message is given up.
@@ -103,6 +104,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     lock_expiry_s: float = 60.0
     offset_interval_ms: int = 200
     relay_timeout_s: float = 10.0
+    max_lite_subscriptions: int = 2000
     transaction_check_s: float = 6.0
     transaction_interval_s: float = 30.0
     transaction_check_max: int = 15

@@ -34,6 +34,7 @@ class Draft:
         "born_timestamp",
         "flag",
         "named",
+        "place",
         "prepared_transaction_offset",
         "properties",
         "queue_id",
@@ -64,6 +65,8 @@ class Draft:
         self.body = body
         self.properties = properties
         self.named = decode_properties(properties) if named is None else named
+        #: Where it is queued, if that is not its topic: behind a lite topic.
+        self.place: Topic | None = None
         self.flag = flag
         self.sys_flag = sys_flag
         self.born_timestamp = born_timestamp
@@ -151,7 +154,7 @@ class Writer(Component):
 
         :raise GatewayError: PROPERTIES_TOO_LARGE, BAD_MESSAGE (a number that does not fit); StoreError.
         """
-        queue = draft.topic.queue(draft.queue_id)
+        queue = draft.topic.queue(draft.queue_id) if draft.place is None else draft.place.queue(0)
         properties = draft.properties
         limit = self.core.settings.max_properties_size
         if len(properties) > limit:
