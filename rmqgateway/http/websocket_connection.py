@@ -50,6 +50,7 @@ _COMPRESS_FROM = 256
 _CLOSE_REASON = 123
 _RESTART = 1012  # RFC 6455 registry: service restart
 _FAILED = 1011
+_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 _ABNORMAL = 1006
 
 
@@ -138,6 +139,8 @@ class _Wire:
         self._size += len(data)
         if len(self._pending) == 1:
             self._outbox.ready(self)
+        elif self._blocked:
+            self._owner.flushed()
 
     def flush(self) -> None:
         """See `rmqgateway.outbox.Sender`."""
@@ -389,9 +392,13 @@ class WebSocketConnection(WebSocketServerProtocol):
             compress._compressor = None  # 260 KB; there is no context takeover
 
     def close_with(self, code: int, reason: str) -> None:
-        """See `IWebSocket.close`."""
+        """See `IWebSocket.close`. :raise ValueError: the code is none that may be sent (RFC 6455 7.4)."""
+        if code not in _CODES and not 3000 <= code <= 4999:
+            raise ValueError(f"close code: expected 1000 to 1014 (not 1004 to 1006), or 3000 to 4999, got {code}")
         if self.state == self.STATE_OPEN:
-            self.sendClose(code, reason.encode()[:_CLOSE_REASON].decode(errors="ignore"))
+            # Autobahn's sendClose takes 1000 and private codes only; it calls this itself.
+            text = reason.encode()[:_CLOSE_REASON].decode(errors="ignore").encode()
+            self.sendCloseFrame(code=code, reasonUtf8=text, isReply=False)
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         """See `IWebSocket.on_drain`; not before the next turn."""
