@@ -117,7 +117,7 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
     (name,) = [name for name in archive.namelist() if name.endswith("METADATA")]
     metadata = archive.read(name).decode()
     assert "Requires-Python: >=3.11" in metadata
-    for needed in ("twisted[tls]", "txaio", "autobahn", "protobuf", "zope.interface", "httptools", "msgspec"):
+    for needed in ("twisted[tls]", "txaio", "autobahn", "protobuf", "zope.interface", "msgspec"):
         assert f"Requires-Dist: {needed}" in metadata
 
 
