@@ -187,7 +187,7 @@ class IWebSocket(Interface):
 class IWebSocketFrontEnd(IFrontEnd):
     """Owns WebSocket sub-protocols."""
 
-    protocols: Sequence[str] = Attribute("Sub-protocols, best first.")
+    protocols: Sequence[str] = Attribute("Sub-protocols, best first; '' takes clients that offer none.")
 
     def open(gateway: IGateway, context: Context, socket: IWebSocket) -> Any:
         """Take a new WebSocket; return an object with ``message_received(data: bytes, is_binary: bool)`` and

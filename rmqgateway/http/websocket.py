@@ -94,6 +94,8 @@ def _judge(connection: Http1Protocol, request: Http1Request, head: RequestHead) 
         if field == b"sec-websocket-protocol"
         for name in value.split(b",")
     ]
+    if not offered:
+        offered = [""]
     # The server's order decides ("best first"), by what the client offers.
     for protocol, front_end in server.web_sockets.items():
         if protocol in offered:

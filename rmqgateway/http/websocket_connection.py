@@ -332,9 +332,9 @@ class WebSocketConnection(WebSocketServerProtocol):
 
     # What Autobahn calls.
 
-    def onConnect(self, request: Any) -> str:
+    def onConnect(self, request: Any) -> str | None:
         """See IWebSocketChannel: the sub-protocol was chosen before."""
-        return self._protocol
+        return self._protocol or None
 
     def _onOpen(self) -> None:
         try:

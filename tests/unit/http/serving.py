@@ -38,7 +38,7 @@ class Serves:
 
     def __init__(
         self,
-        answer: Callable[[Any], None] | None = None,
+        answer: Callable[[Any], object] | None = None,
         routes: Sequence[RouteDeclaration] = (RouteDeclaration(("GET", "POST"), "/*"),),
         name: str = "serves",
     ) -> None:
@@ -113,7 +113,7 @@ class SlowTransport(StringTransport):
 
     def take(self) -> bytes:
         """What the client reads now; the producer may go on."""
-        data = self.value()
+        data: bytes = self.value()
         self.clear()
         if self.producer is not None:
             self.producer.resumeProducing()
@@ -172,17 +172,19 @@ class Http2Client:
 
     def answer(self, stream: int) -> tuple[int, dict[str, str], bytes, dict[str, str]]:
         """Status, headers, body, trailers of what came on a stream."""
-        status, headers, body, trailers = 0, {}, b"", {}
+        status, body = 0, b""
+        headers: dict[str, Any] = {}
+        trailers: dict[str, Any] = {}
         for event in self.events:
             if getattr(event, "stream_id", None) != stream:
                 continue
             if isinstance(event, h2.events.ResponseReceived):
-                headers = dict(event.headers)
+                headers = {str(name): value for name, value in event.headers}
                 status = int(headers.pop(":status"))
             elif isinstance(event, h2.events.DataReceived):
                 body += event.data
             elif isinstance(event, h2.events.TrailersReceived):
-                trailers = dict(event.headers)
+                trailers = {str(name): value for name, value in event.headers}
         return status, headers, body, trailers
 
     def resets(self) -> list[int]:

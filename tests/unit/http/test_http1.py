@@ -225,7 +225,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
 
     def answer(request: Any) -> None:
         request.read(10).addErrback(
-            lambda failure: (failures.append(failure.value), request.respond(413, PLAIN, b"no"))
+            lambda failure: (failures.append(failure.value), request.respond(413, PLAIN, b"no"))  # type: ignore[func-returns-value]
         )
 
     client = World().http(Serves(answer))
@@ -540,7 +540,7 @@ def test_a_slow_body_is_given_up() -> None:
     failures: list[Any] = []
 
     def answer(request: Any) -> None:
-        request.read(100_000).addErrback(lambda failure: (failures.append(failure.value), request.failed(failure.value)))
+        request.read(100_000).addErrback(lambda failure: (failures.append(failure.value), request.failed(failure.value)))  # type: ignore[func-returns-value]
 
     client = world.http(Serves(answer))
     client.start("POST", "/", [("Content-Length", "90000")])

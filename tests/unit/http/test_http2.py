@@ -233,7 +233,7 @@ def test_a_slow_body_that_is_waited_for_is_given_up() -> None:
     failures: list[Any] = []
 
     def answer(request: Any) -> None:
-        request.read(10_000).addErrback(lambda failure: (failures.append(failure.value), request.failed(failure.value)))
+        request.read(10_000).addErrback(lambda failure: (failures.append(failure.value), request.failed(failure.value)))  # type: ignore[func-returns-value]
 
     client = Http2Client(world, Serves(answer))
     stream = client.ask("POST", body=b"x", end=False)
@@ -336,7 +336,7 @@ def test_one_session_for_all_front_ends_until_the_connection_is_lost() -> None:
 def test_events_go_to_who_asked_for_them() -> None:
     world = World()
     events: list[object] = []
-    served = Serves(lambda request: request.on_event(lambda event: events.append(event) or True))
+    served = Serves(lambda request: request.on_event(lambda event: events.append(event) or True))  # type: ignore[func-returns-value]
     client = Http2Client(world, served)
     client.ask()
     (session,) = world.gateway.sessions.values()

@@ -150,6 +150,13 @@ def test_the_servers_order_of_sub_protocols_decides() -> None:
     assert sockets.socket.protocol == "best"
 
 
+def test_a_front_end_may_take_clients_that_offer_no_sub_protocol() -> None:
+    sockets = Sockets("named", "")
+    client = opened(Client(World(), sockets, protocols=()))
+    assert client.say(ev.TextMessage("x"))[-1].data == "x"
+    assert Client(World(), sockets, protocols=("other",)).http.response().status == 400
+
+
 def test_without_web_socket_front_ends_an_upgrade_is_a_plain_request() -> None:
     served = Serves()
     client = Client(World(), served)
@@ -377,7 +384,7 @@ def test_events_reach_a_front_end_that_takes_them() -> None:
     (session,) = world.gateway.sessions.values()
     assert not session.deliver(ConsumersChanged("g"))
     events: list[object] = []
-    sockets.event_arrived = lambda event: events.append(event) or True  # type: ignore[attr-defined]
+    sockets.event_arrived = lambda event: events.append(event) or True  # type: ignore[attr-defined,func-returns-value]
     assert session.deliver(ConsumersChanged("g"))
     assert events == [ConsumersChanged("g")]
 
@@ -464,7 +471,7 @@ def test_a_byte_stream_feels_back_pressure() -> None:
 
 def test_missing_native_code_is_a_warning_with_its_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
+    globalLogPublisher.addObserver(events.append)  # type: ignore[arg-type]
     try:
         assert websocket.check_acceleration()
         assert not events
@@ -473,6 +480,6 @@ def test_missing_native_code_is_a_warning_with_its_cost(monkeypatch: pytest.Monk
         monkeypatch.setattr(websocket, "find_spec", lambda name: None)
         assert not websocket.check_acceleration()
     finally:
-        globalLogPublisher.removeObserver(events.append)
+        globalLogPublisher.removeObserver(events.append)  # type: ignore[arg-type]
     assert [event["log_level"].name for event in events] == ["warn", "warn"]
     assert all("five times" in event["log_format"] for event in events)
