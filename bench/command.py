@@ -9,6 +9,8 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 from bench.disk import sync_latency
@@ -31,6 +33,7 @@ def main() -> int:
     data = options.data_dir or build_directory / "data"
     data.mkdir(parents=True, exist_ok=True)
     pace = QUICK if options.quick else FULL
+    pace = replace(pace, rounds=options.rounds or pace.rounds, seconds=options.seconds or pace.seconds)
     about = _about(data, options.quick)
     print("\n".join(about), flush=True)
     parts = [_chosen(part, options.servers) for part in PARTS if _wanted(part, options.rows)]
@@ -58,6 +61,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: a look, not a measurement")
+    parser.add_argument("--rounds", type=int, help="rounds of each row instead of 5")
+    parser.add_argument("--seconds", type=float, help="length of each measurement instead of 5")
     parser.add_argument("--rows", action="append", metavar="PART", help="only parts with this in their name")
     parser.add_argument("--servers", default="gateway,apache", type=lambda text: text.split(","))
     parser.add_argument("--output", type=Path, help="Markdown file; raw JSON goes beside it")
@@ -78,7 +83,9 @@ def _chosen(part: Part, servers: list[str]) -> Part:
 def _about(data: Path, quick: bool) -> list[str]:
     """What the figures depend on, for the head of the report."""
     sync = sync_latency(data)
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    build = "" if optimized else " (built without its own optimizations: slower than a distribution's)"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}{build}"
     lines = [
         f"{os.cpu_count()} cores, {system}, {_java_version()}",
         f"fdatasync of 4 KB on the disk of the data: p50 {sync['p50']:.3f} ms, p99 {sync['p99']:.3f} ms",
