@@ -1,1 +1,1 @@
-`twistd rmqgateway` (or `make run`) serves official RocketMQ Remoting clients and `mqadmin` from one process with an embedded, durable broker and name server.
+`twistd rmqgateway` (or `make run`) serves official RocketMQ Remoting clients (Java 4.9 and 5.x, Go) and `mqadmin` from one process with an embedded broker and name server, no Java.
