@@ -14,10 +14,10 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from rmqgateway.backend.local import names
+from rmqgateway.backend.local.alarm import Alarm
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.local.timer_wheel import TimerWheel
@@ -51,23 +51,18 @@ class Timers(Component):
         self.wheel = TimerWheel()
         self._topics = topics
         self._writer = writer
-        self._call: IDelayedCall | None = None
-        self._call_at = 0
-        self._started = False
+        self._alarm = Alarm(core, self._fire)
         register_state(core.store, StateKind.TIMERS, self)
 
     def handlers(self) -> Handlers:
         return {RecallMessage: self.recall}
 
     def start(self) -> None:
-        self._started = True
+        self._alarm.start()
         self._plan()
 
     def stop(self) -> None:
-        self._started = False
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._alarm.stop()
 
     def deliver_at(self, draft: Draft, deliver_ms: int) -> SendResult:
         """See `writing.Timers`."""
@@ -113,20 +108,11 @@ class Timers(Component):
 
     def _plan(self) -> None:
         """See that we wake up for the first timer."""
-        when = self.wheel.next_time() if self._started else None
-        if when is None:
-            return
-        if self._call is not None:
-            if self._call_at <= when:
-                return
-            self._call.cancel()
-        self._call_at = when
-        # A clock that goes wrong is looked at again: at most an hour ahead.
-        delay = min(max(when - self.core.now_ms(), 0) / 1000, 3600.0)
-        self._call = self.core.later(delay, self._fire)
+        when = self.wheel.next_time()
+        if when is not None:
+            self._alarm.set(when)
 
     def _fire(self) -> None:
-        self._call = None
         try:
             due = self.wheel.due(self.core.now_ms(), _BATCH)
             for when, offset, recalled in due:
@@ -138,8 +124,7 @@ class Timers(Component):
         except StoreError as error:
             # Nothing is lost: the timers that did not fire are still there.
             _log.warn("delayed messages wait, since the store takes none: {reason}", reason=str(error))
-            self._call_at = self.core.now_ms() + 1000
-            self._call = self.core.later(1.0, self._fire)
+            self._alarm.set(self.core.now_ms() + 1000)
             return
         self._plan()
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from rmqgateway.backend.local import names
+from rmqgateway.backend.local.alarm import Alarm
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.state import StateKind, register_state
@@ -67,10 +67,8 @@ class Transactions(Component):
         self._halves: dict[int, _Half] = {}
         self._by_id: dict[str, int] = {}
         self._checks: list[tuple[int, int]] = []  # heap of (when, offset); outdated ones are passed over
-        self._call: IDelayedCall | None = None
-        self._call_at = 0
+        self._alarm = Alarm(core, self._check_due)
         self._turn = 0
-        self._started = False
         register_state(core.store, StateKind.TRANSACTIONS, self)
 
     @property
@@ -82,14 +80,11 @@ class Transactions(Component):
         return {EndTransaction: self.end_transaction}
 
     def start(self) -> None:
-        self._started = True
+        self._alarm.start()
         self._plan()
 
     def stop(self) -> None:
-        self._started = False
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._alarm.stop()
 
     # Preparing.
 
@@ -188,19 +183,10 @@ class Transactions(Component):
     # Asking the producers.
 
     def _plan(self) -> None:
-        if not self._started or not self._checks:
-            return
-        when = self._checks[0][0]
-        if self._call is not None:
-            if self._call_at <= when:
-                return
-            self._call.cancel()
-        self._call_at = when
-        delay = min(max(when - self.core.now_ms(), 0) / 1000, 3600.0)
-        self._call = self.core.later(delay, self._check_due)
+        if self._checks:
+            self._alarm.set(self._checks[0][0])
 
     def _check_due(self) -> None:
-        self._call = None
         now = self.core.now_ms()
         for _ in range(_BATCH):
             if not self._checks or self._checks[0][0] > now:
