@@ -25,7 +25,7 @@ _HEAD = ((b"content-type", b"application/grpc"), (b"grpc-accept-encoding", b"ide
 _GZIP_HEAD = (*_HEAD, (b"grpc-encoding", b"gzip"))
 _OK = ((b"grpc-status", b"0"),)
 #: Below this compression makes a message longer, or not much shorter.
-_COMPRESS_FROM = 512
+_COMPRESS_FROM = 256
 
 
 def _no_such_method(rpc: Rpc, data: bytes) -> None:

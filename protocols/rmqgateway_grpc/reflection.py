@@ -85,7 +85,8 @@ def _handler(version: str, files: _Files) -> Callable[[Rpc, bytes], None]:
         kind = request.WhichOneof("message_request")
         name = None
         if kind == "list_services":
-            response.list_services_response.service.extend([{"name": one} for one in _SERVICES])
+            for service in _SERVICES:
+                response.list_services_response.service.add(name=service)
         elif kind == "file_by_filename":
             name = request.file_by_filename if request.file_by_filename in files.by_name else None
         elif kind == "file_containing_symbol":

@@ -247,6 +247,8 @@ class Rpc:
             return
         if isinstance(error, GrpcError):
             self.close(error.status, error.message)
+        elif self.method.anonymous:
+            self.close(GrpcStatus.INTERNAL, error.message)
         else:
             self.reply(self.method.refuse(status_of(error)))
 

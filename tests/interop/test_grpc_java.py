@@ -1,0 +1,85 @@
+"""The official Java gRPC client, unchanged, over TLS as it defaults to it and without: each scenario is one test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.conftest import Server
+from tests.interop.drivers import Driver
+from tests.interop.groups import create_group
+from tests.interop.toolchain import classpath
+
+pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
+
+VERSION = "5.2.0"
+SCENARIOS = (
+    "retry_and_dead_letter",
+    "transaction_orphan",
+    "redelivery",
+    "normal",
+    "properties",
+    "fifo_send",
+    "delay",
+    "recall",
+    "transaction_commit",
+    "transaction_rollback",
+    "simple_consumer",
+    "change_invisible",
+    "push_consumer",
+    "push_retry",
+    "push_fifo",
+    "filter_tag",
+    "filter_sql92",
+    "body_of_4_mb",
+    "async_send",
+    "bad_topic",
+)
+#: Once more without TLS.
+PLAIN = ("normal", "push_consumer", "transaction_commit", "body_of_4_mb")
+RUNS = {"tls": SCENARIOS, "plain": PLAIN}
+
+
+def _driver(run: str, server: Server, prefix: str, directory: Path) -> Driver:
+    unique = f"{prefix}_grpc_{run}"
+    create_group(server.address, f"{unique}_retry_and_dead_letter_group", retries=3)
+    create_group(server.address, f"{unique}_push_fifo_group", orderly=True)
+    command = [
+        "java",
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        f"-Duser.home={directory}",
+        "-cp",
+        classpath("grpc", VERSION),
+        "GrpcScenarios",
+        server.address,
+        ",".join(RUNS[run]),
+        unique,
+        run,
+    ]
+    return Driver(f"java-grpc-{run}", command, directory, seconds=150)
+
+
+@pytest.fixture(scope="module")
+def drivers(
+    server: Server, prefix: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Driver]]:
+    directory = tmp_path_factory.mktemp("java_grpc")
+    started: dict[str, Driver] = {}
+    try:
+        for run in RUNS:
+            started[run] = _driver(run, server, prefix, directory)
+        yield started
+    finally:
+        for driver in started.values():
+            driver.stop()
+
+
+@pytest.mark.parametrize(
+    ("run", "scenario"), [(run, scenario) for run, names in RUNS.items() for scenario in names]
+)
+def test_java_grpc_client(run: str, scenario: str, drivers: dict[str, Driver], server: Server) -> None:
+    drivers[run].judge(scenario, server.output())
