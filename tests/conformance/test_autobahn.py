@@ -1,0 +1,105 @@
+"""Autobahn's fuzzing client against our WebSocket: every case strict, compression included.
+
+The suite runs under Python 2.7 (``autobahntestsuite`` of PyPI); WSTEST may name a ``wstest`` that is installed already. The
+default is the quick groups; ``-m slow`` runs all 517 cases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+_PACKAGE = "autobahntestsuite==25.10.1"
+_ROOT = pathlib.Path(__file__).parents[2]
+_START = "import site, sys; site.addsitedir(sys.argv.pop(1)); from autobahntestsuite.wstest import run; run()"
+
+
+def _runs(python: str) -> bool:
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def _wstest() -> list[str]:
+    found = os.environ.get("WSTEST") or shutil.which("wstest")
+    if found:
+        return [found]
+    candidates = [os.environ.get("PYTHON27"), shutil.which("python2.7")]
+    candidates += [str(path) for path in pathlib.Path.home().glob(".pyenv/versions/2.7*/bin/python2.7")]
+    python = next((path for path in candidates if path and _runs(path)), None)
+    if python is None:
+        pytest.skip("the Autobahn Testsuite needs Python 2.7 (PYTHON27) or an installed wstest (WSTEST)")
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    folder = cache / "rmqgateway-tests" / "autobahntestsuite"
+    if not (folder / "autobahntestsuite").exists():
+        command = [python, "-m", "pip", "install", "-q", "--target", str(folder), _PACKAGE]
+        if subprocess.run(command, check=False, timeout=600).returncode:
+            pytest.skip(f"{_PACKAGE} cannot be installed for {python}")
+    return [python, "-c", _START, str(folder)]
+
+
+def _run(folder: pathlib.Path, cases: list[str], excluded: list[str], seconds: float) -> dict[str, dict[str, str]]:
+    command = _wstest()
+    path = os.pathsep.join(str(_ROOT / name) for name in (".", "protocols", "tap"))
+    with subprocess.Popen(
+        [sys.executable, str(pathlib.Path(__file__).with_name("h2spec_server.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as server:
+        try:
+            assert server.stdout is not None
+            port = server.stdout.readline().decode().strip()
+            specification = {
+                "outdir": str(folder / "reports"),
+                "servers": [{"agent": "rmqgateway", "url": f"ws://127.0.0.1:{port}"}],
+                "cases": cases,
+                "exclude-cases": excluded,
+                "exclude-agent-cases": {},
+            }
+            (folder / "specification.json").write_text(json.dumps(specification))
+            subprocess.run(
+                [*command, "-m", "fuzzingclient", "-s", str(folder / "specification.json")],
+                cwd=folder,
+                capture_output=True,
+                timeout=seconds,
+                check=True,
+            )
+        finally:
+            assert server.stdin is not None
+            server.stdin.close()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+    report: dict[str, dict[str, dict[str, str]]] = json.loads((folder / "reports" / "index.json").read_text())
+    return report["rmqgateway"]
+
+
+def _judge(results: dict[str, dict[str, str]], least: int) -> None:
+    fine = ("OK", "INFORMATIONAL")
+    bad = {
+        case: (result["behavior"], result["behaviorClose"])
+        for case, result in results.items()
+        if result["behavior"] not in fine or result["behaviorClose"] not in fine
+    }
+    assert not bad
+    assert len(results) >= least
+
+
+def test_the_quick_groups_of_the_autobahn_testsuite(tmp_path: pathlib.Path) -> None:
+    _judge(_run(tmp_path, ["*"], ["9.*", "12.*", "13.*"], 120.0), 247)
+
+
+def test_compression(tmp_path: pathlib.Path) -> None:
+    cases = ["12.1.1", "12.1.18", "12.2.3", *(f"13.{group}.2" for group in range(1, 8))]
+    _judge(_run(tmp_path, cases, [], 120.0), len(cases))
+
+
+@pytest.mark.slow
+def test_all_of_the_autobahn_testsuite(tmp_path: pathlib.Path) -> None:
+    _judge(_run(tmp_path, ["*"], [], 3600.0), 517)
