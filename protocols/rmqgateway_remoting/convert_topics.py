@@ -29,6 +29,7 @@ from rmqgateway.wire.bodies.topics import (
     TopicStatsTable,
 )
 from rmqgateway.wire.request_codes import RequestCode
+from rmqgateway.wire.system_topics import is_system_topic
 from rmqgateway_remoting.convert_base import (
     Operation,
     Peer,
@@ -46,20 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS"]
 
 _MESSAGE_TYPE = "message.type"
-#: Topics that brokers have for themselves, apart from those that begin with ``rmq_sys_``.
-_SYSTEM_TOPICS = frozenset(
-    {
-        "BenchmarkTest",
-        "OFFSET_MOVED_EVENT",
-        "RMQ_SYS_TRACE_TOPIC",
-        "RMQ_SYS_TRANS_HALF_TOPIC",
-        "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-        "SCHEDULE_TOPIC_XXXX",
-        "SELF_TEST_TOPIC",
-        "TBW102",
-        "TRANS_CHECK_MAX_TIME_TOPIC",
-    }
-)
 
 
 def _attributes(changes: dict[str, str]) -> dict[str, str]:
@@ -211,7 +198,7 @@ def reply_topic_list(reply: TopicConfigs, request: RemotingCommand, peer: Peer, 
 def reply_system_topic_list(reply: TopicConfigs, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
     """``TopicList`` of the system's own topics."""
     names = [
-        topic.name for topic in reply.topics if topic.name in _SYSTEM_TOPICS or topic.name.startswith("rmq_sys_")
+        topic.name for topic in reply.topics if is_system_topic(topic.name)
     ]
     respond(request, out, body=encode_body(TopicList(broker_addr=peer.host, topic_list=names)))
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.refusals import Refusal
 from rmqgateway.namespaces import wrap
+from rmqgateway.wire.system_topics import is_system_topic
 
 __all__ = [
     "check_group",
@@ -28,19 +29,6 @@ _valid = re.compile(r"[%|a-zA-Z0-9_-]+").fullmatch
 _valid_lite = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
 _MAX_TOPIC = 127
 _MAX_GROUP = 120
-_SYSTEM_TOPICS = frozenset(
-    {
-        "BenchmarkTest",
-        "OFFSET_MOVED_EVENT",
-        "RMQ_SYS_TRACE_TOPIC",
-        "RMQ_SYS_TRANS_HALF_TOPIC",
-        "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-        "SCHEDULE_TOPIC_XXXX",
-        "SELF_TEST_TOPIC",
-        "TBW102",
-        "TRANS_CHECK_MAX_TIME_TOPIC",
-    }
-)
 _SYSTEM_GROUP = "CID_RMQ_SYS_"
 
 
@@ -55,7 +43,7 @@ def check_topic(name: str) -> None:
             v2.ILLEGAL_TOPIC,
             f"The specified topic[{name}] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$",
         )
-    if name in _SYSTEM_TOPICS or name.startswith("rmq_sys_"):
+    if is_system_topic(name):
         raise Refusal(v2.ILLEGAL_TOPIC, "cannot access system topic")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.wire.system_topics import is_system_topic
 
 __all__ = [
     "AUTO_CREATE_TOPIC",
@@ -53,21 +54,6 @@ MAX_GROUP_SIZE = 120
 MAX_RETRY_TOPIC_SIZE = 255
 MAX_CLIENT_ID_SIZE = 255
 
-_SYSTEM_PREFIX = "rmq_sys_"
-_SYSTEM_TOPICS = frozenset(
-    {
-        AUTO_CREATE_TOPIC,
-        SCHEDULE_TOPIC,
-        BENCHMARK_TOPIC,
-        HALF_TOPIC,
-        TRACE_TOPIC,
-        OP_HALF_TOPIC,
-        TRANS_CHECK_MAX_TIME_TOPIC,
-        SELF_TEST_TOPIC,
-        OFFSET_MOVED_TOPIC,
-        "CHECKPOINT_TOPIC",
-    }
-)
 _FORBIDDEN_TO_SEND = frozenset(
     {
         SCHEDULE_TOPIC,
@@ -154,11 +140,6 @@ def check_client_id(client_id: str) -> None:
 def is_retry_or_dead_letter(topic: str) -> bool:
     """Whether the topic holds a group's retries or dead letters."""
     return topic.startswith((RETRY_PREFIX, DLQ_PREFIX))
-
-
-def is_system_topic(topic: str) -> bool:
-    """Whether the topic is one of RocketMQ's own (those named after cluster and broker are not told here)."""
-    return topic in _SYSTEM_TOPICS or topic.startswith(_SYSTEM_PREFIX)
 
 
 def is_forbidden_to_send(topic: str) -> bool:
