@@ -83,6 +83,11 @@ class Options(usage.Options):
             sys.stderr.write(f"rmqgateway: {text}\n")
             raise SystemExit(1) from error
 
+    def parseArgs(self, *arguments: str) -> None:
+        """See usage.Options: there are only options."""
+        if arguments:
+            raise usage.UsageError(f"expected only options, such as --set local.flush=async, got {arguments[0]!r}")
+
     def postOptions(self) -> None:
         """See usage.Options."""
         self.makers = find_makers()
