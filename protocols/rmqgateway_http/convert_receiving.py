@@ -1,0 +1,125 @@
+"""Stored messages to what clients get: JSON, one raw body with headers, CloudEvents."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from urllib.parse import quote
+
+from rmqgateway.errors import WireError
+from rmqgateway.wire import stored_message
+from rmqgateway.wire.message_body import readable_body
+from rmqgateway.wire.message_const import SYSTEM_PROPERTIES
+from rmqgateway.wire.message_properties import decode_properties
+from rmqgateway_http.codec_handles import ReplyAddress, write_token
+from rmqgateway_http.codec_json import MessageOut
+from rmqgateway_http.convert_cloudevents import write_event
+
+__all__ = ["event_out", "message_out", "raw_headers"]
+
+_NOT_USERS = SYSTEM_PROPERTIES | {"__SHARDINGKEY"}
+_only_users = _NOT_USERS.isdisjoint
+_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
+
+
+def message_out(
+    message: stored_message.Buffer,
+    receipt_handle: str = "",
+    delivery_attempt: int = 0,
+    body_as: str = "auto",
+    transaction: str = "",
+    checks: int = 0,
+) -> MessageOut:
+    """A stored message. :param receipt_handle: in this API's form. :param body_as: auto, text or base64."""
+    stored = stored_message.decode(message)
+    named = decode_properties(stored.properties)
+    problem = ""
+    body: bytes | None = stored.body
+    if stored.sys_flag & 1:
+        try:
+            body = readable_body(message)
+        except WireError as error:
+            problem, body = error.message, None
+    fields: dict[str, Any] = {}
+    if body is not None:
+        if body_as == "base64":
+            fields["body_base64"] = base64.b64encode(body).decode()
+        else:
+            try:
+                fields["body"] = body.decode()
+            except UnicodeDecodeError:
+                if body_as == "text":
+                    fields["body"] = body.decode("utf-8", "replace")
+                else:
+                    fields["body_base64"] = base64.b64encode(body).decode()
+    get = named.get
+    if "REPLY_TO_CLIENT" in named and get("MSG_TYPE") != "reply":
+        address = ReplyAddress(
+            f"{get('CLUSTER', 'DefaultCluster')}_REPLY_TOPIC",
+            named["REPLY_TO_CLIENT"],
+            get("CORRELATION_ID", ""),
+            get("TTL", ""),
+        )
+        fields["reply_to"] = write_token(address)
+    deliver_at = get("TIMER_OUT_MS") or get("TIMER_DELIVER_MS") or ""
+    return MessageOut(
+        message_id=get("UNIQ_KEY", ""),
+        receipt_handle=receipt_handle,
+        topic=stored.topic.decode("utf-8", "replace"),
+        tag=get("TAGS", ""),
+        keys=named["KEYS"].split() if "KEYS" in named else [],
+        properties={name: value for name, value in named.items() if name not in _NOT_USERS},
+        message_group=get("__SHARDINGKEY", ""),
+        queue_id=stored.queue_id,
+        queue_offset=stored.queue_offset,
+        born_at=stored.born_timestamp,
+        stored_at=stored.store_timestamp,
+        delivery_attempt=delivery_attempt,
+        deliver_at=int(deliver_at) if deliver_at.isascii() and deliver_at.isdigit() else 0,
+        transaction=transaction,
+        checks=checks,
+        problem=problem,
+        **fields,
+    )
+
+
+def body_of(message: stored_message.Buffer) -> bytes:
+    """The body; what cannot be uncompressed comes as it is stored."""
+    try:
+        return readable_body(message)
+    except WireError:
+        return stored_message.body(message)
+
+
+def raw_headers(found: MessageOut) -> list[tuple[bytes, bytes]]:
+    """What a raw body's headers say of its message; text outside ASCII is percent-encoded."""
+    headers = [(b"content-type", found.properties.get("CE_contenttype", "application/octet-stream"))]
+    pairs = (
+        ("message-id", found.message_id),
+        ("receipt-handle", found.receipt_handle),
+        ("tag", found.tag),
+        ("keys", " ".join(found.keys)),
+        ("message-group", found.message_group),
+        ("queue-id", str(found.queue_id)),
+        ("queue-offset", str(found.queue_offset)),
+        ("delivery-attempt", str(found.delivery_attempt or "")),
+        ("reply-to", found.reply_to),
+    )
+    headers += [(b"x-rocketmq-" + name.encode(), value) for name, value in pairs if value]
+    for name, value in found.properties.items():
+        if name.startswith("CE_"):
+            if name != "CE_contenttype" and name[3:].isascii() and name[3:].isalnum():
+                headers.append((b"ce-" + name[3:].lower().encode(), value))
+        elif name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            headers.append((b"x-rocketmq-property-" + name.lower().encode(), value))
+    return [(name, quote(value, safe=_SAFE).encode("ascii")) for name, value in headers]
+
+
+def event_out(message: stored_message.Buffer, receipt_handle: str = "") -> dict[str, Any]:
+    """A stored message as a CloudEvent; its receipt handle is the extension ``receipthandle``."""
+    named = decode_properties(stored_message.properties(message))
+    topic = stored_message.topic(message).decode("utf-8", "replace")
+    event = write_event(named, body_of(message), named.get("UNIQ_KEY", ""), topic, named.get("__SHARDINGKEY", ""))
+    if receipt_handle:
+        event["receipthandle"] = receipt_handle
+    return event

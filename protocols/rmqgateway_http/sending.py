@@ -1,0 +1,121 @@
+"""POST /v1/topics/{topic}/messages: one message or many, as bytes, JSON, or CloudEvents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.python.failure import Failure
+
+from rmqgateway.commands import RecallMessage, SendMessages
+from rmqgateway.errors import Code, GatewayError
+from rmqgateway_http.call import JSON, Call, refused
+from rmqgateway_http.codec_json import Recalled, Sent, SentMany, encode_json
+from rmqgateway_http.convert_cloudevents import BATCH, STRUCTURED, read_binary, read_many
+from rmqgateway_http.convert_sending import Draft, read_envelope, read_raw
+
+if TYPE_CHECKING:
+    from rmqgateway.commands import SendResult, SendResults
+
+__all__ = ["read_drafts", "recall", "send"]
+
+_ACCEPT_POST = ((b"accept-post", b"*/*, application/json, application/cloudevents+json, application/cloudevents-batch+json"),)
+
+
+def send(call: Call) -> None:
+    """Store messages; 201 once they are durable."""
+    content_type = call.content_type()
+    settings = call.settings
+    is_json = content_type.endswith(b"json") and content_type in (b"application/json", STRUCTURED, BATCH)
+    body = call.body(settings.max_request if is_json else settings.max_body)
+    if body.called and type(result := body.result) is bytes:
+        _send(result, call)  # the usual case, without a chain of callbacks
+    else:
+        body.addCallback(_send, call).addErrback(call.failed)
+
+
+def read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
+    """The messages of a request, whether they are one batch, and whether they came as a list.
+
+    :raise GatewayError: what is wrong with them.
+    """
+    request = call.request
+    content_type = call.content_type()
+    settings = call.settings
+    values = call.query()
+    new_id = call.service.new_message_id
+    raw = values.pop("raw", False)
+    values.pop("producer_group", None)
+    values.pop("check_after", None)
+    values.pop("timeout", None)
+    if not raw:
+        if content_type == b"application/json":
+            if values:
+                raise GatewayError(Code.BAD_REQUEST, f"query: {min(values)}: a JSON envelope says that itself (or add raw=true)")
+            try:
+                return read_envelope(body, settings.max_request, settings.max_messages, new_id)
+            except GatewayError as error:
+                if error.code is Code.BAD_REQUEST:
+                    error.message += " (to send JSON as the message itself, add ?raw=true)"
+                raise
+        if content_type in (STRUCTURED, BATCH):
+            is_batch = content_type == BATCH
+            return read_many(body, settings.max_request, settings.max_messages, is_batch, new_id), False, is_batch
+        if b"ce-specversion" in request.fields:
+            return [read_binary(body, request.headers, request.fields.get(b"content-type", b""), new_id)], False, False
+        if content_type.startswith(b"application/cloudevents"):
+            raise refused(415, "content-type", "application/cloudevents+json", content_type, _ACCEPT_POST)
+    return [read_raw(body, request.headers, values, new_id)], False, False
+
+
+def _send(body: bytes, call: Call) -> None:
+    try:
+        drafts, as_batch, as_list = read_drafts(call, body)
+        if any(draft.group and draft.queue_id < 0 for draft in drafts):
+            call.run(_send_ordered(call, drafts, as_batch, as_list))
+            return
+        command = SendMessages(call.names[0], tuple([draft.message() for draft in drafts]), call.names[0], as_batch)
+    except Exception:
+        call.failed(Failure())
+        return
+    call.gateway.perform(call.context, command, _sent_list if as_list else _sent, call)
+
+
+async def _send_ordered(call: Call, drafts: list[Draft], as_batch: bool, as_list: bool) -> None:
+    """Messages with a group go to its queue."""
+    topic = call.names[0]
+    for draft in drafts:
+        if draft.group and draft.queue_id < 0:
+            draft.queue_id = await call.service.queue_of_group(call, topic, draft.group)
+    results = await call.execute(SendMessages(topic, tuple([draft.message() for draft in drafts]), topic, as_batch))
+    (_sent_list if as_list else _sent)(call, results, None)
+
+
+def _sent(call: Call, results: SendResults | None, error: GatewayError | None) -> None:
+    if results is None:
+        call.refuse(error or GatewayError(Code.INTERNAL, "no reply"))
+    else:
+        call.answer(201, encode_json(_out(results.results[0])), JSON)
+
+
+def _sent_list(call: Call, results: SendResults | None, error: GatewayError | None) -> None:
+    if results is None:
+        call.refuse(error or GatewayError(Code.INTERNAL, "no reply"))
+    else:
+        call.answer(201, encode_json(SentMany([_out(result) for result in results.results])), JSON)
+
+
+def _out(result: SendResult) -> Sent:
+    return Sent(result.unique_key, result.queue_id, result.queue_offset, result.recall_handle)
+
+
+def recall(call: Call) -> None:
+    """Take a delayed message back."""
+    call.run(_recall(call))
+
+
+async def _recall(call: Call) -> None:
+    topic, handle = call.names
+    recalled = await call.execute(RecallMessage(topic, handle, topic))
+    call.answer_json(200, Recalled(recalled.unique_key))
+
+

@@ -1,0 +1,324 @@
+"""GET …/stream: messages as they come, as Server-Sent Events or lines of JSON.
+
+Who acknowledges: ``ack=auto`` has the gateway do it after writing; of Server-Sent Events the last `resume_s` seconds stay
+unacknowledged, so that a client that comes back with ``Last-Event-ID`` loses nothing. ``ack=explicit`` leaves it to the
+client, by receipt handle or by the id of the last event that it dealt with. An event's id holds the handles that were
+unsettled then, so it is good at another gateway and after a restart too.
+
+A stream has a session of its own, since its messages outlive a broken connection by `resume_s` (JSON lines: not at all).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from rmqgateway.commands import AckMessages, QueryRoute
+from rmqgateway.context import Context
+from rmqgateway.errors import Code, GatewayError
+from rmqgateway.interfaces import ISubscriptionSink
+from rmqgateway.subscription import Settlement, Subscription
+from rmqgateway_http.call import Call
+from rmqgateway_http.codec_handles import (
+    MAX_LISTED,
+    append_handle,
+    read_event_id,
+    write_event_id,
+    write_receipt_handle,
+)
+from rmqgateway_http.codec_json import encode_json
+from rmqgateway_http.convert_receiving import message_out
+from rmqgateway_http.problems import problem_value
+from rmqgateway_http.receiving import filter_of
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from rmqgateway.subscription import Delivery
+
+__all__ = ["Stream", "stream"]
+
+log = Logger(namespace="rmqgateway.http")
+
+_SSE = b"text/event-stream"
+_NDJSON = b"application/x-ndjson"
+_EVENTS = ((b"content-type", _SSE), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+_LINES = ((b"content-type", _NDJSON), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+#: When EventSource tries again, in ms: well within `resume_s`.
+_RETRY = b"retry: 500\n\n"
+#: An acknowledgement that waits for the client to take what was written is looked at so often, in seconds.
+_LOOK_S = 0.1
+#: With ack=auto no more than so many wait for the client's return.
+_MAX_HELD = 256
+#: A list of handles is made anew when so many in it are settled.
+_STALE = 16
+
+
+def stream(call: Call) -> None:
+    """Open a stream."""
+    call.run(_open(call), cancel=True)
+
+
+async def _open(call: Call) -> None:
+    topic, group = call.names
+    values = call.query()
+    get = values.get
+    accept = call.request.fields.get(b"accept", b"").lower()
+    as_events = b"ndjson" not in accept and b"jsonl" not in accept and get("format", "sse") == "sse"
+    wanted = Subscription(
+        group,
+        topic,
+        filter_of(values),
+        get("invisible", round(call.settings.invisible_s * 1000)),
+        get("fifo"),
+        auto_renew=get("ack", "auto") == "explicit",
+        batch=min(get("max", call.settings.stream_window), 32),
+    )
+    last = (call.request.fields.get(b"last-event-id") or b"").decode("utf-8", "replace") or get("last_event_id", "")
+    if last:
+        await _take_up(call, group, topic, last)
+    await call.execute(QueryRoute(topic, create=True))  # a consumer may come before the first message
+    if not call.request.done:
+        Stream(call, wanted, as_events, values)
+
+
+async def _take_up(call: Call, group: str, topic: str, last: str) -> None:
+    """The client was here before: acknowledge what it got, have the rest come again."""
+    event = read_event_id(last)
+    before = call.service.streams.get(event.stream)
+    if before is not None and (before.wanted.group, before.wanted.topic) == (group, topic) and before.is_of(call):
+        await before.end_at(call, event.number)
+    elif event.handles:
+        # Another gateway's, or of before a restart. What is settled or visible again already fails alone.
+        await call.execute(AckMessages(group, topic, event.handles, strict=False))
+
+
+@implementer(ISubscriptionSink)
+class Stream:
+    """One client's stream.
+
+    :ivar wanted: its subscription. :ivar unsettled: handles by the numbers of their events, oldest first.
+    """
+
+    def __init__(self, call: Call, wanted: Subscription, as_events: bool, values: dict[str, Any]) -> None:
+        self.wanted = wanted
+        self.unsettled: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._service = service = call.service
+        self._request = request = call.request
+        self._reactor = service.gateway.reactor
+        self._as_events = as_events
+        self._explicit = values.get("ack") == "explicit"
+        self._body_as: str = values.get("body", "auto")
+        self._window: int = values.get("max", service.settings.stream_window)
+        self._resume_s: float = values.get("resume", round(service.settings.resume_s * 1000)) / 1000 if as_events else 0.0
+        self._high = service.settings.stream_bytes
+        self._number = 0
+        self._listed = self._last = ""
+        self._listed_count = 0
+        self._written: deque[tuple[float, int]] = deque()  # (when, number) of what ack=auto has yet to acknowledge
+        self._settle_call: IDelayedCall | None = None
+        self._end_call: IDelayedCall | None = None
+        self._ping_call: IDelayedCall | None = None
+        self._quiet = True
+        self._gone = self._closed = self._paused = False
+        self.id = os.urandom(8).hex()
+        information = request.information
+        self._session = service.gateway.open_session(
+            "http", information.peer, information.advertised, lambda event: False, self._drain, self._cut
+        )
+        self._context = Context(self._session, call.context.credential, None, call.context.trace, call.context.request_id)
+        self._user = call.context.credential
+        service.streams[self.id] = self
+        request.start(200, _EVENTS if as_events else _LINES)
+        if as_events:
+            request.write(_RETRY)
+        request.on_gone(self._client_gone)
+        self._ping_call = self._reactor.callLater(service.settings.stream_ping_s, self._ping)
+        self._subscription = service.gateway.subscribe(self._context, wanted, self)
+        self._subscription.grant(self._window)
+
+    # Delivering.
+
+    def deliver(self, delivery: Delivery) -> None:
+        """See `ISubscriptionSink`."""
+        handle = delivery.receipt_handle
+        self._number = number = self._number + 1
+        self.unsettled[number] = handle
+        self._numbers[handle] = number
+        self._service.in_streams[self.wanted.group, self.wanted.topic, handle] = self
+        shown = write_receipt_handle(handle)
+        data = encode_json(message_out(delivery.message, shown, delivery.delivery_attempt, self._body_as))
+        request = self._request
+        if self._as_events:
+            event_id = write_event_id(self.id, number, self._list(shown)).encode()
+            request.write(b"id: %b\ndata: %b\n\n" % (event_id, data))
+        else:
+            request.write(data + b"\n")
+        self._quiet = False
+        if request.buffered() > self._high:
+            self._pause()
+        if not self._explicit:
+            self._written.append((self._reactor.seconds() + self._resume_s, number))
+            self._subscription.grant(1)
+            if self._settle_call is None:
+                self._settle_call = self._reactor.callLater(self._resume_s, self._settle_written)
+            elif len(self._written) > _MAX_HELD:
+                self._settle_oldest()
+
+    def _list(self, shown: str) -> str:
+        """The unsettled handles as text, the newest last."""
+        if self._listed_count >= MAX_LISTED or self._listed_count > len(self.unsettled) + _STALE:
+            self._listed = self._last = ""
+            handles = list(self.unsettled.values())[-MAX_LISTED // 2 : -1]
+            for handle in handles:
+                before = write_receipt_handle(handle)
+                self._listed = append_handle(self._listed, self._last, before)
+                self._last = before
+            self._listed_count = len(handles)
+        self._listed = append_handle(self._listed, self._last, shown)
+        self._last = shown
+        self._listed_count += 1
+        return self._listed
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._subscription.pause()
+            self._request.on_drain(self._drained)
+
+    def _drained(self) -> None:
+        self._paused = False
+        if not self._gone:
+            self._subscription.resume()
+
+    def failed(self, error: Exception) -> None:
+        """See `ISubscriptionSink`."""
+        found = error if isinstance(error, GatewayError) else GatewayError(Code.INTERNAL, str(error))
+        value = encode_json(problem_value(found))
+        self._request.write(b"event: problem\ndata: %b\n\n" % value if self._as_events else b'{"problem":%b}\n' % value)
+        self._request.finish()
+        self._close()
+
+    def _ping(self) -> None:
+        self._ping_call = self._reactor.callLater(self._service.settings.stream_ping_s, self._ping)
+        if self._quiet and not self._paused:
+            self._request.write(b":\n\n" if self._as_events else b"\n")
+        self._quiet = True
+
+    # Settling.
+
+    def is_of(self, call: Call) -> bool:
+        """Whether the same client asks, as far as it said who it is."""
+        mine, other = self._user, call.context.credential
+        return (mine and (mine.access_key, mine.token)) == (other and (other.access_key, other.token))
+
+    def settle(self, call: Call, handle: str, settlement: Settlement, delay_ms: int = 0) -> Deferred[None]:
+        """The client says what became of a message. Fails as `ISubscription.settle`, or with FORBIDDEN."""
+        if not self.is_of(call):
+            return fail(GatewayError(Code.FORBIDDEN, "the message was delivered to somebody else"))
+        return self._settle(handle, settlement, delay_ms)
+
+    def _settle(self, handle: str, settlement: Settlement, delay_ms: int = 0) -> Deferred[None]:
+        number = self._numbers.pop(handle, None)
+        if number is not None:
+            del self.unsettled[number]
+            self._service.in_streams.pop((self.wanted.group, self.wanted.topic, handle), None)
+        settled: Deferred[None] = self._subscription.settle(handle, settlement, delay_ms)
+        if self._explicit:
+            self._subscription.grant(1)
+        return settled
+
+    def handles_to(self, call: Call, number: int) -> list[str]:
+        """The unsettled handles up to an event. :raise GatewayError: FORBIDDEN."""
+        if not self.is_of(call):
+            raise GatewayError(Code.FORBIDDEN, "this stream is somebody else's")
+        return [handle for one, handle in self.unsettled.items() if one <= number]
+
+    def _settle_written(self) -> None:
+        """ack=auto: what was written long enough ago is acknowledged, if the client takes what it is sent."""
+        self._settle_call = None
+        now = self._reactor.seconds()
+        written = self._written
+        wait = _LOOK_S
+        if not self._paused and not self._gone:
+            self._service.gateway.outbox.enter()
+            try:
+                while written and written[0][0] <= now:
+                    self._accept(written.popleft()[1])
+            finally:
+                self._service.gateway.outbox.leave()
+            wait = written[0][0] - now if written else 0.0
+        if written and not self._closed:
+            self._settle_call = self._reactor.callLater(wait, self._settle_written)
+
+    def _settle_oldest(self) -> None:
+        if not self._paused:
+            self._accept(self._written.popleft()[1])
+
+    def _accept(self, number: int) -> None:
+        handle = self.unsettled.get(number)
+        if handle is not None:
+            self._settle(handle, Settlement.ACCEPT).addErrback(self._not_settled)
+
+    def _not_settled(self, failure: Any) -> None:
+        log.debug("not acknowledged: {reason}", reason=failure.getErrorMessage())
+
+    # The end.
+
+    def end_at(self, call: Call, number: int) -> Deferred[Any]:
+        """The client is back elsewhere and had everything up to this event. Fires when the rest is visible again."""
+        done = [
+            self._settle(handle, Settlement.ACCEPT).addErrback(self._not_settled)
+            for handle in self.handles_to(call, number)
+        ]
+        self._gone = True
+        settled = DeferredList(done).addCallback(lambda _: self._close())
+        if not self._request.done:
+            self._request.abort("its client has opened the stream again")
+        return settled
+
+    def _client_gone(self, reason: str) -> None:
+        self._gone = True
+        if self._closed:
+            return
+        if self._resume_s > 0 and self.unsettled:
+            self._subscription.pause()
+            self._end_call = self._reactor.callLater(self._resume_s, self._close)
+        else:
+            self._close()
+
+    def _drain(self, deadline: float, reason: str) -> None:
+        """The gateway stops: a clean end; EventSource comes again, elsewhere if possible."""
+        self._request.finish()
+        self._close()
+
+    def _cut(self, reason: str) -> None:
+        if not self._request.done:
+            self._request.abort(reason)
+        self._close()
+
+    def _close(self) -> Deferred[None]:
+        """Everything that is not settled becomes visible at once; fires when that is durable."""
+        if self._closed:
+            return succeed(None)
+        self._closed = True
+        for call in (self._settle_call, self._end_call, self._ping_call):
+            if call is not None and call.active():
+                call.cancel()
+        for handle in self.unsettled.values():
+            self._service.in_streams.pop((self.wanted.group, self.wanted.topic, handle), None)
+        self.unsettled.clear()
+        self._service.streams.pop(self.id, None)
+        closed: Deferred[None] = self._subscription.close()
+        session = self._session
+
+        def ended(result: Any) -> None:
+            session.end()
+
+        return closed.addBoth(ended)
