@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from io import StringIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from twisted.python import usage
 
@@ -21,7 +22,7 @@ from rmqgateway.config_sources import (
 from rmqgateway.loader import find_makers, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["Options"]
 
@@ -94,8 +95,7 @@ class Options(usage.Options):
         if self["help-front-ends"]:
             from rmqgateway_tap.showing import show_front_ends
 
-            show_front_ends(self.makers, sys.stdout)
-            raise SystemExit(0)
+            _print(lambda file: show_front_ends(self.makers, file))
         self.configuration = Configuration(
             self._all_given(), {name: maker.enabled_by_default for name, maker in self.makers.items()}
         )
@@ -104,8 +104,7 @@ class Options(usage.Options):
             from rmqgateway_tap.wiring import load_front_ends
 
             load_front_ends(self)
-            show_configuration(self.configuration, sys.stdout)
-            raise SystemExit(0)
+            _print(lambda file: show_configuration(self.configuration, file))
 
     def _all_given(self) -> list[Given]:
         file = self["config"] or self.environment.get(PREFIX + "CONFIG")
@@ -116,3 +115,15 @@ class Options(usage.Options):
             if self[flag] is not None:
                 found.append(Given((name,), self[flag], f"--{flag}", True))
         return found
+
+
+def _print(show: Callable[[TextIO], None]) -> NoReturn:
+    """Write to standard output and end; who has read enough may close it (``| head``)."""
+    text = StringIO()
+    show(text)
+    try:
+        sys.stdout.write(text.getvalue())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+    raise SystemExit(0)

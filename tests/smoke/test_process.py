@@ -182,3 +182,15 @@ def test_twistd_without_us_prints_no_traceback(tmp_path: Path) -> None:
     )
     assert done.returncode == 0 and "rmqgateway" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--help-front-ends", "--print-config"])
+def test_who_has_read_enough_may_go(tmp_path: Path, flag: str) -> None:
+    listing = subprocess.Popen(
+        [TWISTD, "rmqgateway", flag], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert listing.stdout is not None and listing.stderr is not None
+    listing.stdout.close()
+    said = listing.stderr.read()
+    listing.stderr.close()
+    assert listing.wait(timeout=20) == 0 and said == b""
