@@ -23,7 +23,7 @@ test: $(VENV)/.test
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy rmqgateway protocols/rmqgateway_* tap/rmqgateway_tap tools
+	@$(BIN)/mypy rmqgateway protocols tap tools
 
 bench: $(VENV)/.test
 	@$(BIN)/python bench/run.py $(ARGS)
