@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rmqgateway.http.request import Header, Request
+from rmqgateway.http.request import Header, Request, log
 from rmqgateway.wire.http1 import encode_chunk, last_chunk
 
 if TYPE_CHECKING:
@@ -31,19 +31,24 @@ class Http1Request(Request):
     received = 0
     body_seen = 0  # since `body_since`
     body_since = 0.0
+    _left: int | None = None  # of a body whose length the front-end told
     _chunked = False
     _with_body = True
 
     def start(self, status: int, headers: Sequence[Header] = ()) -> None:
-        if self.done or self.started:
+        if self.done:
             return
+        if self.started:
+            raise RuntimeError("the response has begun already")
         if self.cors:
             headers = (*headers, *self.cors)
         connection = self.connection
         head, has_length = connection.server.head1(status, headers)
         self.started = True
         self._with_body = self.method != "HEAD" and status not in _WITHOUT_BODY
-        if not has_length and status not in _WITHOUT_BODY:
+        if has_length:
+            self._left = _length(headers)
+        elif status not in _WITHOUT_BODY:
             if self.minor:
                 self._chunked = True
                 head += b"transfer-encoding: chunked\r\n"
@@ -52,12 +57,26 @@ class Http1Request(Request):
         connection.send(head + self._end_of_head())
 
     def write(self, data: bytes) -> None:
-        if self.done or not data or not self._with_body:
+        if self.done:
             return
+        if not self.started:
+            raise RuntimeError("the response has not begun: call start")
+        if not data or not self._with_body:
+            return
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                self._broken()
+                return
         self.connection.send(encode_chunk(data) if self._chunked else data)
 
     def finish(self, trailers: Sequence[Header] = ()) -> None:
         if self.done:
+            return
+        if not self.started:
+            raise RuntimeError("the response has not begun: call start or respond")
+        if self._left and self._with_body:
+            self._broken()
             return
         if self._chunked and self._with_body:
             takes = trailers and b"trailers" in self.fields.get(b"te", b"").lower()
@@ -74,10 +93,14 @@ class Http1Request(Request):
             self.write(body)
             self.finish(trailers)
             return
+        if self.started:
+            raise RuntimeError("the response has begun already")
         if self.cors:
             headers = (*headers, *self.cors)
         connection = self.connection
         head, has_length = connection.server.head1(status, headers)
+        if has_length and self.method != "HEAD" and status not in _WITHOUT_BODY and _length(headers) != len(body):
+            raise ValueError(f"response header content-length: expected {len(body)}")
         self.started = True
         if has_length or status in _WITHOUT_BODY:
             head += self._end_of_head()
@@ -87,6 +110,11 @@ class Http1Request(Request):
             head += body
         connection.send(head)
         self._finished()
+
+    def _broken(self) -> None:
+        """The client would take what follows for something else."""
+        log.error("{request}: the response is not as long as its content-length", request=self)
+        self.abort("the response is not as long as its content-length")
 
     def _end_of_head(self) -> bytes:
         connection = self.connection
@@ -128,3 +156,7 @@ class Http1Request(Request):
         if self.registered:
             self.connection.forget(self)
         self.connection.answered(self)
+
+
+def _length(headers: Sequence[Header]) -> int:
+    return next(int(value) for name, value in headers if name == b"content-length")

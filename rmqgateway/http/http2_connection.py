@@ -214,7 +214,7 @@ class Http2Protocol(HttpConnection):
         if head.stream != body.stream or head.end_stream:
             return False
         self.engine.consumed(body.stream, body.flow_controlled_length)
-        self._on_request(head, body.data)
+        self._on_request(head, body.data)  # if it is refused, its body goes with it
         return True
 
     def _on_request(self, event: RequestReceived, body: bytes | None = None) -> None:
@@ -224,6 +224,10 @@ class Http2Protocol(HttpConnection):
             path, _, query = path.partition(b"?")
         headers = event.headers
         stream = event.stream
+        if self.engine.queued_bytes > self.settings.in_flight_bytes:
+            # Nothing was done: the client may ask again (RFC 9113, 8.7).
+            self.engine.reset(stream, ErrorCode.REFUSED_STREAM)
+            return
         request = Http2Request(
             self,
             self.server.router.resolve(event.method, path),

@@ -81,12 +81,22 @@ class Route:
 
 class Resolved:
     """What is known of a method and a path. :ivar path: normalised. :ivar routes: that serve both, best first.
-    :ivar allow: the methods of this path, for 405 and OPTIONS; () if nothing serves it. :ivar error: what is wrong with
+    :ivar allow: the methods of this path, for OPTIONS; () if nothing serves it. :ivar named: those for 405, without what takes
+    every path but only its own media types (gRPC): to all others such a path does not exist. :ivar error: what is wrong with
     the path. :ivar only: the first route, if it takes any media type."""
 
-    __slots__ = ("_by_type", "allow", "error", "method", "only", "path", "routes")
+    __slots__ = ("_by_type", "allow", "error", "method", "named", "only", "path", "routes")
 
-    def __init__(self, method: str, path: str, routes: tuple[Route, ...], allow: tuple[str, ...], error: str = "") -> None:
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        routes: tuple[Route, ...],
+        allow: tuple[str, ...],
+        named: tuple[str, ...],
+        error: str = "",
+    ) -> None:
+        self.named = named
         self.method = method
         self.path = path
         self.routes = routes
@@ -154,16 +164,18 @@ class Router:
         try:
             path = "*" if raw == b"*" else normal_path(raw)
         except WireError as error:
-            return Resolved(method, "", (), (), error.message)
+            return Resolved(method, "", (), (), (), error.message)
         if path == "*":
-            return Resolved(method, path, (), self._methods(self.routes))
+            allow = self._methods(self.routes)
+            return Resolved(method, path, (), allow, allow)
         serving = [route for route in self.routes if route.takes_path(path)]
         routes = tuple(
             route
             for route in serving
             if method in route.methods or (method == "HEAD" and "GET" in route.methods)
         )
-        return Resolved(method, path, routes, self._methods(serving))
+        named = [route for route in serving if route.any_type or route.path != "/" or not route.prefix]
+        return Resolved(method, path, routes, self._methods(serving), self._methods(named))
 
     @staticmethod
     def _methods(routes: list[Route]) -> tuple[str, ...]:

@@ -160,16 +160,16 @@ class HttpServer:
     def refuse(self, request: Request) -> None:
         """No route takes this request: say why."""
         resolved = request.resolved
-        allow = ", ".join(resolved.allow).encode()
         if resolved.error:
             request.respond(*problem(400, resolved.error))
-        elif not resolved.allow:
+        elif request.method == "OPTIONS" and resolved.allow:
+            request.respond(204, ((b"allow", ", ".join(resolved.allow).encode()),))
+        elif not resolved.named:
             request.respond(*problem(404, f"nothing is served at {resolved.path[:200]}"))
-        elif request.method == "OPTIONS":
-            request.respond(204, ((b"allow", allow),))
-        elif not resolved.routes:
-            detail = f"{resolved.path[:200]} takes {', '.join(resolved.allow)}, not {request.method[:40]}"
-            request.respond(*problem(405, detail, ((b"allow", allow),)))
+        elif request.method not in resolved.named:
+            allow = ", ".join(resolved.named)
+            detail = f"{resolved.path[:200]} takes {allow}, not {request.method[:40]}"
+            request.respond(*problem(405, detail, ((b"allow", allow.encode()),)))
         else:
             accepts = resolved.accepts()
             sent = (request.header(b"content-type") or b"none").decode("ascii", "replace")[:100]

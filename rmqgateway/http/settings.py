@@ -12,7 +12,8 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar hosts: names under which browsers may reach this gateway, besides localhost, addresses, and what is advertised;
         "*" is any (then a foreign page can reach it by DNS rebinding).
-    :ivar origins: web origins besides our own whose pages may use it, such as https://shop.example; "*" is any.
+    :ivar origins: web origins besides our own whose pages may use it, such as https://shop.example; "*" is any. Behind a
+        proxy that ends TLS our own https origin belongs here.
     :ivar server_header: the value of the Server header; none if empty.
     :ivar max_head: a request's head.
     :ivar head_s: within this time a request's head must have come.
@@ -21,7 +22,8 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar ping_s: an HTTP/2 client that says nothing for so long is asked whether it is there.
     :ivar stalled_s: a client that takes nothing of its response for so long is cut off (in HTTP/2 that stream alone).
     :ivar body_rate: a request's body must come at this many bytes per second, judged every ten seconds.
-    :ivar in_flight_bytes: request bodies that one connection may make us hold; more are refused.
+    :ivar in_flight_bytes: request bodies that one connection may make us hold, and responses that an HTTP/2 connection may
+        leave untaken; more are refused.
     :ivar unsent_bytes: of an HTTP/1.1 connection that has left so much unread, nothing more is read.
     :ivar max_streams: requests at a time on one HTTP/2 connection.
     :ivar max_frame: a WebSocket frame. :ivar max_message: a WebSocket message, inflated.

@@ -134,6 +134,43 @@ def test_a_front_end_cannot_split_a_response(header: tuple[bytes, bytes]) -> Non
     assert b"\nc" not in client.transport.value()
 
 
+@pytest.mark.parametrize("pieces", [(), (b"abc",), (b"abc", b"de")])
+def test_a_length_that_is_not_kept_ends_the_connection(pieces: tuple[bytes, ...]) -> None:
+    def answer(request: Any) -> None:
+        request.start(200, ((b"content-length", b"4"),))
+        for piece in pieces:
+            request.write(piece)
+        request.finish()
+
+    client = World().http(Serves(answer))
+    client.start("GET", "/")
+    assert client.closed
+    assert b"de" not in client.transport.value()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda request: request.write(b"x"),
+        lambda request: request.finish(),
+        lambda request: request.respond(200, ((b"content-length", b"5"),), b"four"),
+    ],
+)
+def test_a_front_end_that_answers_wrongly_is_a_500(wrong: Any) -> None:
+    assert World().http(Serves(wrong)).request("GET", "/").status == 500
+
+
+def test_a_response_is_begun_once() -> None:
+    def answer(request: Any) -> None:
+        request.start(200, ())
+        request.respond(200, (), b"again")
+
+    client = World().http(Serves(answer))
+    client.start("GET", "/")
+    assert client.closed
+    assert b"again" not in client.transport.value()
+
+
 # Order.
 
 
@@ -443,6 +480,15 @@ def test_what_no_front_end_sees(
     if status >= 400:
         assert answer.header("content-type") == "application/problem+json"
         assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "status"), [("GET", "", 404), ("POST", "text/plain", 404), ("POST", "application/grpc", 200)]
+)
+def test_beside_grpc_an_unknown_path_is_still_unknown(method: str, content_type: str, status: int) -> None:
+    served = Serves(routes=[RouteDeclaration(("POST",), "/*", ("application/grpc",), priority=-100)])
+    headers = [("Content-Type", content_type)] if content_type else []
+    assert World().http(served).request(method, "/x", headers, b"{}" if headers else None).status == status
 
 
 @pytest.mark.parametrize(

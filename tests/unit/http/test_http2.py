@@ -179,6 +179,16 @@ def test_a_finished_response_that_is_not_taken_is_reset_too() -> None:
     assert client.resets() == [stream]
 
 
+def test_a_client_that_leaves_too_much_untaken_gets_no_more_for_now() -> None:
+    served = Serves(lambda request: request.respond(200, PLAIN, b"x" * 100_000))
+    client = Http2Client(World(), served, settings=HttpSettings(in_flight_bytes=300_000))
+    streams = [client.ask() for _ in range(10)]
+    assert len(served.requests) < 6
+    refused = [event for event in client.events if isinstance(event, h2.events.StreamReset)]
+    assert {event.error_code for event in refused} == {h2.errors.ErrorCodes.REFUSED_STREAM}
+    assert len(refused) + len(served.requests) == len(streams)
+
+
 def test_a_transport_that_takes_nothing_is_cut() -> None:
     world = World()
     client = Http2Client(world, Serves(lambda request: request.respond(200, PLAIN, b"x" * 60_000)))

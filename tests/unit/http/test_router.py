@@ -86,6 +86,13 @@ def test_what_a_path_takes_is_known() -> None:
     assert router(rest=[REST]).resolve(b"GET", b"/x").allow == ()
 
 
+def test_to_others_what_takes_every_path_for_its_own_types_does_not_exist() -> None:
+    all_of_them = router(grpc=[GRPC], rest=[REST])
+    assert all_of_them.resolve(b"GET", b"/nothing").named == ()
+    assert all_of_them.resolve(b"OPTIONS", b"/s/m").allow == ("POST", "OPTIONS")
+    assert all_of_them.resolve(b"PUT", b"/v1/x").named == ("GET", "POST", "HEAD", "OPTIONS")
+
+
 def test_a_prefix_does_not_take_its_own_name_without_the_slash() -> None:
     assert owner(router(rest=[REST]), "GET", "/v1") is None
     assert owner(router(rest=[REST]), "GET", "/v1/") == "rest"
