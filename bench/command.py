@@ -9,7 +9,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,9 +82,7 @@ def _chosen(part: Part, servers: list[str]) -> Part:
 def _about(data: Path, quick: bool) -> list[str]:
     """What the figures depend on, for the head of the report."""
     sync = sync_latency(data)
-    optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    build = "" if optimized else " (built without its own optimizations: slower than a distribution's)"
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}{build}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     lines = [
         f"{os.cpu_count()} cores, {system}, {_java_version()}",
         f"fdatasync of 4 KB on the disk of the data: p50 {sync['p50']:.3f} ms, p99 {sync['p99']:.3f} ms",
