@@ -1,0 +1,1 @@
+Native gRPC for the official RocketMQ 5.x clients: all seventeen calls of apache.rocketmq.v2 on the same ports as Remoting, with TLS as the clients default to it and without, health and reflection services, gzip and deadlines.

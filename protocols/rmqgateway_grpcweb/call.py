@@ -1,0 +1,141 @@
+"""One gRPC-web call over HTTP. Source of the framing: gRPC's PROTOCOL-WEB.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rmqgateway.apis.rpc import Method, Rpc
+from rmqgateway.apis.service import METHODS
+from rmqgateway.wire.grpc_framing import (
+    GrpcDecoder,
+    GrpcError,
+    GrpcStatus,
+    WebTextDecoder,
+    encode_message,
+    encode_status_message,
+    encode_web_text,
+    encode_web_trailers,
+)
+
+if TYPE_CHECKING:
+    from rmqgateway.apis.service import Api
+    from rmqgateway.http.request import Request
+
+__all__ = ["UNKNOWN", "WebCall", "trailers_of"]
+
+# The same objects each time: the core encodes them once.
+_HEAD = ((b"content-type", b"application/grpc-web+proto"),)
+_TEXT_HEAD = ((b"content-type", b"application/grpc-web-text+proto"),)
+_OK = encode_web_trailers(((b"grpc-status", b"0"),))
+
+#: What is not served.
+UNKNOWN = Method("unknown", lambda rpc, data: None, lambda status: b"", anonymous=True)
+
+
+def trailers_of(status: GrpcStatus, text: str) -> bytes:
+    """The last frame of a call."""
+    if status == 0 and not text:
+        return _OK
+    fields = [(b"grpc-status", b"%d" % status)]
+    if text:
+        fields.append((b"grpc-message", encode_status_message(text)))
+    return encode_web_trailers(fields)
+
+
+class WebCall(Rpc):
+    """See `Rpc`."""
+
+    front_end = "grpcweb"
+
+    __slots__ = ("_decoder", "_request", "_started", "_text", "_text_decoder")
+
+    _decoder: GrpcDecoder
+    _request: Request
+    _started: bool
+    _text: bool
+    _text_decoder: WebTextDecoder
+
+    @classmethod
+    def begin_call(cls, api: Api, request: Request) -> None:
+        """Answer a request."""
+        fields = request.fields
+        call = cls(api, METHODS.get(request.path, UNKNOWN), fields, request.information)
+        call._request = request
+        call._started = False
+        call._text = b"grpc-web-text" in fields.get(b"content-type", b"").lower()
+        call._text_decoder = WebTextDecoder()
+        try:
+            encoding = fields.get(b"grpc-encoding", b"identity")
+            call._decoder = GrpcDecoder(encoding, max_message=api.settings.max_message)
+            call.begin(request.context.session, request.context.trace)
+        except GrpcError as error:
+            call.close(error.status, error.message)
+            return
+        if call.method is UNKNOWN:
+            call.close(GrpcStatus.UNIMPLEMENTED, f"unknown method {request.path[1:]}")
+            return
+        request.on_gone(call.gone)
+        request.on_body(call._body)
+
+    def _body(self, data: bytes, last: bool) -> None:
+        if self.done:
+            return
+        try:
+            if data:
+                self._request.consumed(len(data))
+                if self._text:
+                    data = self._text_decoder.receive_data(data)
+                for message in self._decoder.receive_data(data):
+                    self.message(message)
+            if last and not self.done:
+                self._text_decoder.end()
+                self._decoder.end()
+                self.half_closed()
+        except GrpcError as error:
+            self.close(error.status, error.message)
+
+    def half_closed(self) -> None:
+        # A browser's request is whole before the answer begins: its telemetry stream is told things until it goes.
+        if not self.method.bidirectional:
+            super().half_closed()
+
+    def _frame(self, data: bytes) -> bytes:
+        return encode_web_text(data) if self._text else data
+
+    def reply(self, message: bytes) -> None:
+        if self.done:
+            return
+        if self._started:
+            super().reply(message)
+            return
+        self.done = True
+        body = self._frame(encode_message(message) + _OK)
+        self._request.respond(200, _TEXT_HEAD if self._text else _HEAD, body)
+        self.ended("")
+
+    def write(self, message: bytes) -> None:
+        if self.done:
+            return
+        if not self._started:
+            self._started = True
+            self._request.start(200, _TEXT_HEAD if self._text else _HEAD)
+        self._request.write(self._frame(encode_message(message)))
+
+    def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
+        if self.done:
+            return
+        self.done = True
+        frame = self._frame(trailers_of(status, text))
+        if self._started:
+            self._request.write(frame)
+            self._request.finish()
+        else:
+            self._request.respond(200, _TEXT_HEAD if self._text else _HEAD, frame)
+        self.ended("")
+
+    def buffered(self) -> int:
+        return self._request.buffered()
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        self._request.on_drain(callback)
