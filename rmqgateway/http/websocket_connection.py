@@ -256,7 +256,7 @@ class WebSocketConnection(WebSocketServerProtocol):
         self._outbox = server.gateway.outbox
         self._front_end = front_end
         self._protocol = protocol
-        self._request = request
+        self._request: Http1Request | None = request
         self._handler: Any = None
         self._session: Any = None
         if IWebSocketFrontEnd.providedBy(front_end):
@@ -271,6 +271,7 @@ class WebSocketConnection(WebSocketServerProtocol):
         self._on_drain: Callable[[], None] | None = None
         self._drain_call: IDelayedCall | None = None
         self._ended = False
+        request.connection = self  # type: ignore[assignment]  # lets go of HTTP's
 
     # The connection.
 
@@ -337,11 +338,17 @@ class WebSocketConnection(WebSocketServerProtocol):
         return self._protocol or None
 
     def _onOpen(self) -> None:
+        # What the handshake needed is a third of what an idle connection would hold.
+        request, self._request = self._request, None
+        self.http_request_data = b""
+        self.http_response_data = ""
+        self.http_headers = {}
+        self.http_request_params = {}
         try:
             if self._session is None:
                 self._handler = StreamHandler(self, self._front_end, self.gateway)
             else:
-                socket = _Socket(self, self._protocol, self._request)
+                socket = _Socket(self, self._protocol, request)  # type: ignore[arg-type]
                 self._handler = self._front_end.open(self.gateway, Context(self._session), socket)
         except Exception:
             self._fail()
