@@ -22,7 +22,8 @@ _requests = st.lists(
                 b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
             ]
         ),
-        st.binary(max_size=300).map(
+        # Bodies come back, and answers are told by their first words.
+        st.binary(max_size=300).filter(lambda body: b"HTTP/1.1 " not in body).map(
             lambda body: b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         ),
     ),
