@@ -44,6 +44,7 @@ class Http2Request(Request):
     connection: Http2Protocol
     stream: int
     http2: Http2Connection
+    has_windows = True
     body_since = 0.0
     body_seen = 0
 
@@ -213,8 +214,8 @@ class Http2Protocol(HttpConnection):
             return False
         if head.stream != body.stream or head.end_stream:
             return False
-        self.engine.consumed(body.stream, body.flow_controlled_length)
-        self._on_request(head, body.data)  # if it is refused, its body goes with it
+        # Its window reopens when it is consumed or answered: what came with its head is little.
+        self._on_request(head, body.data)
         return True
 
     def _on_request(self, event: RequestReceived, body: bytes | None = None) -> None:

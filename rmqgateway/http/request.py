@@ -63,6 +63,7 @@ class Request:
     expected: int | None = None  # content-length, where it is told
     started = False
     done = False
+    has_windows = False  # the client may send so much until it is consumed, or answered
     registered = False  # the connection knows callbacks of this request
     trailers: Sequence[Header] = ()
     cors: tuple[Header, ...] = ()  # what every response to this request says besides
@@ -128,6 +129,8 @@ class Request:
             return fail(_too_large(limit))
         if self.body_ended:
             held, self._held = self._held, None
+            if held and self.has_windows:
+                self._credit(self._held_bytes)
             return succeed(b"" if not held else held[0] if len(held) == 1 else b"".join(held))
         whole: Deferred[bytes] = Deferred(self._cancelled)
         self._whole = whole

@@ -77,6 +77,7 @@ class HttpServer:
         self._server = self.settings.server_header.encode("ascii")
         self._heads1: dict[tuple[int, tuple[Header, ...]], tuple[bytes, bool]] = {}
         self._heads2: dict[tuple[int, tuple[Header, ...]], tuple[Header, ...]] = {}
+        self._grpc_heads: dict[tuple[int, tuple[Header, ...]], tuple[Header, ...]] = {}
 
     def make_protocol(self, information: ConnectionInformation, found: Found) -> Any:
         """The protocol of a connection whose first bytes were HTTP."""
@@ -142,17 +143,22 @@ class HttpServer:
 
     def head2(self, status: int, headers: Sequence[Header]) -> tuple[Header, ...]:
         """The header list of HTTP/2. gRPC's says nothing that its clients do not read. :raise ValueError: as `head1`."""
-        self._tick()
         key = (status, headers if type(headers) is tuple else tuple(headers))
+        found = self._grpc_heads.get(key)
+        if found is not None:
+            return found
+        self._tick()
         found = self._heads2.get(key)
         if found is None:
             more = self._common(key[1])
+            heads = self._heads2
             if any(name == b"content-type" and value.startswith(b"application/grpc") for name, value in key[1]):
                 more = ()
+                heads = self._grpc_heads
             found = ((b":status", b"%d" % status), *key[1], *more)
-            if len(self._heads2) >= _CACHED_HEADS:
-                self._heads2.clear()
-            self._heads2[key] = found
+            if len(heads) >= _CACHED_HEADS:
+                heads.clear()
+            heads[key] = found
         return found
 
     # What the core answers itself.

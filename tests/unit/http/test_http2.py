@@ -116,6 +116,19 @@ def test_a_body_that_nobody_consumes_closes_its_window_alone() -> None:
     assert client.h2.local_flow_control_window(stream) == 1 << 20
 
 
+def test_bodies_that_came_with_their_heads_do_not_use_the_window_up() -> None:
+    served = Serves(lambda request: request.read(100_000))
+    client = Http2Client(World(), served)
+    for _ in range(100):
+        client.ask("POST", body=b"x" * 16_384)
+    assert len(served.requests) == 100
+    assert client.h2.outbound_flow_control_window > 2_000_000
+    for request in served.requests:
+        request.respond(200, (), b"")
+    client.pump()
+    assert client.protocol.body_bytes == 0
+
+
 def test_padding_is_given_back() -> None:
     client = Http2Client(World(), Serves(echo))
     for _ in range(3):
