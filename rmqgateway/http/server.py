@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmqgateway.http.policy import Policy
 from rmqgateway.http.problems import problem
-from rmqgateway.http.router import Router
+from rmqgateway.http.router import RouteConflict, Router
 from rmqgateway.http.settings import HttpSettings
 from rmqgateway.interfaces import IConnectionFrontEnd, IRequestFrontEnd, IWebSocketFrontEnd
 from rmqgateway.recognition import Found
@@ -44,7 +44,7 @@ class HttpServer:
     """Serves some front-ends over HTTP.
 
     :param front_ends: all that are served, of every kind. :param wall: seconds since 1970.
-    :raise RouteConflict: two routes want the same.
+    :raise RouteConflict: two routes, or two sub-protocols, want the same.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class HttpServer:
         self.web_sockets: dict[str, Any] = {}
         for one in front_ends:
             for protocol in one.protocols if IWebSocketFrontEnd.providedBy(one) else ():
-                self.web_sockets.setdefault(protocol, one)
+                self._add_web_socket(protocol, one)
         for one in front_ends:
             for protocol in one.web_socket_protocols if IConnectionFrontEnd.providedBy(one) else ():
-                self.web_sockets.setdefault(protocol, one)
+                self._add_web_socket(protocol, one)
         self._web_socket_factory: Any = None
         if self.web_sockets:
             from rmqgateway.http.websocket import check_acceleration
@@ -78,6 +78,13 @@ class HttpServer:
         self._heads1: dict[tuple[int, tuple[Header, ...]], tuple[bytes, bool]] = {}
         self._heads2: dict[tuple[int, tuple[Header, ...]], tuple[Header, ...]] = {}
         self._grpc_heads: dict[tuple[int, tuple[Header, ...]], tuple[Header, ...]] = {}
+
+    def _add_web_socket(self, protocol: str, front_end: Any) -> None:
+        other = self.web_sockets.setdefault(protocol, front_end)
+        if other is not front_end:
+            raise RouteConflict(
+                f"two front-ends want the WebSocket sub-protocol {protocol!r}: {other.name} and {front_end.name}"
+            )
 
     def make_protocol(self, information: ConnectionInformation, found: Found) -> Any:
         """The protocol of a connection whose first bytes were HTTP."""

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from rmqgateway.events import ConsumersChanged
 from rmqgateway.frontend import Recognition, RouteDeclaration
 from rmqgateway.http import websocket
+from rmqgateway.http.router import RouteConflict
 from rmqgateway.http.settings import HttpSettings
 from rmqgateway.interfaces import IConnectionFrontEnd
 from rmqgateway.testing import World
@@ -155,6 +156,13 @@ def test_a_front_end_may_take_clients_that_offer_no_sub_protocol() -> None:
     client = opened(Client(World(), sockets, protocols=()))
     assert client.say(ev.TextMessage("x"))[-1].data == "x"
     assert Client(World(), sockets, protocols=("other",)).http.response().status == 400
+
+
+def test_two_front_ends_cannot_have_one_sub_protocol() -> None:
+    other = Sockets("b", "echo")
+    other.name = "other"
+    with pytest.raises(RouteConflict, match="'echo': sockets and other"):
+        World().http(Sockets("echo"), other)
 
 
 def test_without_web_socket_front_ends_an_upgrade_is_a_plain_request() -> None:
