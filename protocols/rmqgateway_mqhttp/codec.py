@@ -83,6 +83,7 @@ class _Reader:
             raise WireError(
                 f"XML: expected at most {self._max_depth} elements within each other", fatal=False
             )
+        self._check_no_text()
         if self._depth == 1:
             self.root = _local(name)
         elif self._depth > 2:
@@ -92,10 +93,14 @@ class _Reader:
     def _end(self, name: str) -> None:
         if self._depth == 2:
             self.children.append((_local(name), "".join(self._text)))
-        elif "".join(self._text).strip():
-            raise WireError(f"XML: unexpected text in {self.root[:50]!r} outside its fields", fatal=False)
+        else:
+            self._check_no_text()
         self._text.clear()
         self._depth -= 1
+
+    def _check_no_text(self) -> None:
+        if self._text and "".join(self._text).strip():
+            raise WireError(f"XML: unexpected text in {self.root[:50]!r} outside its fields", fatal=False)
 
     def _doctype(self, *_: object) -> int:
         raise WireError("XML: a document type declaration is not allowed", fatal=False)
