@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 
-__all__ = ["duration_ms", "duration_of", "endpoints_of", "millis", "resource_of", "timestamp_of"]
+__all__ = ["duration_ms", "duration_of", "endpoints_of", "millis", "resource_of", "timestamp_of", "varint"]
 
 
 def duration_ms(duration: Duration) -> int:
@@ -51,3 +51,15 @@ def endpoints_of(host: str) -> v2.Endpoints:
     else:
         scheme = v2.IPv4 if version == 4 else v2.IPv6
     return v2.Endpoints(scheme=scheme, addresses=(v2.Address(host=name, port=int(port)),))
+
+
+def varint(value: int) -> bytes:
+    """A number of at least 0 as protobuf writes it."""
+    if value < 128:
+        return bytes((value,))
+    parts = bytearray()
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)

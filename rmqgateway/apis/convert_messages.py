@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
-from rmqgateway.apis.convert_base import resource_of
+from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
+from rmqgateway.apis.convert_base import resource_of, varint
 from rmqgateway.errors import WireError
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_body import readable_body
@@ -16,7 +18,7 @@ from rmqgateway.wire.message_const import SYSTEM_PROPERTIES, CompressionType, co
 from rmqgateway.wire.message_id import encode_offset_message_id, host_text
 from rmqgateway.wire.message_properties import decode_properties
 
-__all__ = ["message_of", "message_type_of"]
+__all__ = ["MessageWriter", "message_of", "message_type_of"]
 
 _md5 = hashlib.md5
 _DELAY_NAMES = ("DELAY", "TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS")
@@ -147,3 +149,90 @@ def _body_of(message: bytes, stored: stored_message.StoredMessage) -> tuple[byte
         return readable_body(message), v2.IDENTITY
     except (WireError, ValueError):
         return stored.body, v2.ENCODING_UNSPECIFIED
+
+
+# The same written out, for messages that are received by the thousand.
+
+_LENGTHS = [bytes((length,)) for length in range(128)]
+#: Field 2 (nanos) of a timestamp, by its milliseconds.
+_NANOS = [b""] + [b"\x10" + varint(number * 1_000_000) for number in range(1, 1000)]
+
+
+@lru_cache(256)
+def _seconds(seconds: int) -> bytes:
+    return b"\x08" + varint(seconds) if seconds else b""
+
+
+def _time(milliseconds: int) -> bytes:
+    """A timestamp with its length before it."""
+    data = _seconds(milliseconds // 1000) + _NANOS[milliseconds % 1000]
+    return _LENGTHS[len(data)] + data
+
+
+def _text(data: bytes) -> bytes:
+    """Bytes with their length before them."""
+    size = len(data)
+    return (_LENGTHS[size] if size < 128 else varint(size)) + data
+
+
+class MessageWriter:
+    """Writes the responses of one receive: ``ReceiveMessageResponse`` with one message each.
+
+    :param host: as for `message_of`. :param topic: as the client called it.
+    """
+
+    __slots__ = ("_host", "_now_ms", "_store_host", "_topic", "_topic_bytes")
+
+    def __init__(self, host: str, topic: v2.Resource, now_ms: Callable[[], int]) -> None:
+        self._host = host
+        self._store_host = b"\x52" + _text(host.encode())
+        self._topic = topic
+        self._topic_bytes = b"\x0a" + _text(topic.SerializeToString())
+        self._now_ms = now_ms
+
+    def write(self, message: bytes, receipt_handle: str, attempt: int) -> bytes:
+        """One response."""
+        stored = stored_message.decode(message)
+        named = decode_properties(stored.properties)
+        unique_key = named.get("UNIQ_KEY")
+        if (
+            unique_key is None
+            or stored.sys_flag & 1
+            or stored.born_timestamp <= 0
+            or not _is_plain(named)
+            or message_type_of(named) != v2.NORMAL
+        ):
+            whole = message_of(message, self._host, self._now_ms, self._topic, receipt_handle, attempt)
+            return service.ReceiveMessageResponse(message=whole).SerializeToString()
+        body = stored.body
+        parts = []
+        for name, value in named.items():
+            if name not in SYSTEM_PROPERTIES:
+                entry = b"\x0a%b\x12%b" % (_text(name.encode()), _text(value.encode()))
+                parts.append(b"\x12" + _text(entry))
+        get = named.get
+        tag = get("TAGS")
+        keys = get("KEYS")
+        head = b"" if tag is None else b"\x0a" + _text(tag.encode())
+        if keys is not None:
+            head += b"".join([b"\x12" + _text(key.encode()) for key in keys.split(" ")])
+        born_host = get("__BORNHOST") or host_text(stored.born_host)[0]
+        queue_id = stored.queue_id
+        offset = stored.queue_offset
+        system = b"%b\x1a%b\x22\x24\x08\x02\x12\x20%b\x28\x01\x30\x01\x3a%b\x42%b\x4a%b%b\x62%b%b%b\x80\x01%b" % (
+            head,
+            _text(unique_key.encode()),
+            _md5(body, usedforsecurity=False).hexdigest().upper().encode(),
+            _time(stored.born_timestamp),
+            _text(born_host.encode()),
+            _time(stored.store_timestamp),
+            self._store_host,
+            _text(receipt_handle.encode()),
+            b"\x68" + varint(queue_id),
+            # An optional number is written though it is 0.
+            b"\x70" + varint(offset),
+            varint(attempt),
+        )
+        parts.append(b"\x1a" + _text(system))
+        data = b"%b%b\x22%b" % (self._topic_bytes, b"".join(parts), _text(body))
+        return b"\x12" + _text(data)

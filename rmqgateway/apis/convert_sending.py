@@ -18,7 +18,7 @@ from rmqgateway.apis.checks import (
     has_control,
     topic_name,
 )
-from rmqgateway.apis.convert_base import millis
+from rmqgateway.apis.convert_base import millis, varint
 from rmqgateway.apis.limits import ApiSettings
 from rmqgateway.apis.refusals import OK, Refusal
 from rmqgateway.commands import (
@@ -251,7 +251,7 @@ def write_sent(reply: SendResults) -> bytes:
             entry = b"%b\x12%c%b\x1a%c%b" % (_SENT, size, key, size, key)
             offset = result.queue_offset
             if offset:
-                entry += b"\x20" + _varint(offset)
+                entry += b"\x20" + varint(offset)
             return b"%b\x12%c%b" % (_SENT, len(entry), entry)
     return service.SendMessageResponse(
         status=OK, entries=[_entry(result) for result in results]
@@ -266,17 +266,6 @@ def _entry(result: SendResult) -> service.SendResultEntry:
         offset=result.queue_offset,
         recall_handle=result.recall_handle,
     )
-
-
-def _varint(value: int) -> bytes:
-    if value < 128:
-        return bytes((value,))
-    parts = bytearray()
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
 
 
 _RESOLUTIONS = {

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
-from rmqgateway.apis.convert_messages import message_of
+from rmqgateway.apis.convert_messages import MessageWriter, message_of
 from rmqgateway.apis.convert_offsets import pull_status, read_pull
 from rmqgateway.apis.convert_receiving import delivered_at, read_receive
 from rmqgateway.apis.refusals import OK, Refusal, status_of
@@ -98,13 +98,9 @@ class _Receive:
         _Writer(rpc, self._encoded(), self._complete).go_on()
 
     def _encoded(self) -> Iterator[bytes]:
-        host = self._rpc.host
-        now_ms = self._rpc.api.now_ms
+        write = MessageWriter(self._rpc.host, self._topic, self._rpc.api.now_ms).write
         for received in self._messages:
-            message = message_of(
-                received.message, host, now_ms, self._topic, received.receipt_handle, received.delivery_attempt
-            )
-            yield _receive_response(message=message).SerializeToString()
+            yield write(received.message, received.receipt_handle, received.delivery_attempt)
 
     def _complete(self) -> None:
         rpc = self._rpc
