@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "check_advertised", "is_loopback", "parse_endpoint"]
 
+#: Connections that the kernel holds for us until they are accepted; it clamps this to net.core.somaxconn.
+BACKLOG = 4096
+
 _log = Logger(namespace="rmqgateway.listeners")
 
 _KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "haproxy", "fd")
@@ -80,12 +83,24 @@ def check_advertised(text: str, place: str) -> tuple[str, int]:
     return host, port
 
 
+def with_backlog(endpoint: str) -> str:
+    """An endpoint string with a backlog for storms of connections, where it says none.
+
+    With Twisted's 50 a gateway that thousands of clients come back to drops most of their SYNs, and each retry waits a
+    second or more.
+    """
+    kind, _, rest = endpoint.partition(":")
+    if kind in ("tcp", "tcp6") and "backlog=" not in rest:
+        return f"{endpoint}:backlog={BACKLOG}"
+    return endpoint
+
+
 def parse_endpoint(reactor: Any, endpoint: str, place: str) -> Any:
     """The endpoint that a string describes. :raise ConfigurationError: it describes none."""
     from twisted.internet.endpoints import serverFromString
 
     try:
-        return serverFromString(reactor, endpoint)
+        return serverFromString(reactor, with_backlog(endpoint))
     except (ValueError, TypeError, KeyError, OSError) as error:
         kind = endpoint.split(":")[0]
         hint = nearest(kind, _KINDS) if kind not in _KINDS else ""

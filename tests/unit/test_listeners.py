@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from rmqgateway.config_sections import ListenerSettings, ListeningSettings, TLSSettings
 from rmqgateway.config_sources import ConfigurationError
 from rmqgateway.frontend import ConnectionInformation, Recognition
-from rmqgateway.listeners import Listener, check_advertised, is_loopback, parse_endpoint
+from rmqgateway.listeners import Listener, check_advertised, is_loopback, parse_endpoint, with_backlog
 from rmqgateway.listeners_limits import Connections
 from rmqgateway.listeners_tls import Certificates
 from rmqgateway.recognition import Found
@@ -473,3 +473,17 @@ def test_a_damaged_generated_certificate_is_made_again(tmp_path: Path) -> None:
 
 def test_found_is_what_the_core_itself_knows() -> None:
     assert {found.name for found in Found} == {"TLS", "HTTP_1", "HTTP_2", "MORE", "UNKNOWN"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("tcp:9876:interface=127.0.0.1", "tcp:9876:interface=127.0.0.1:backlog=4096"),
+        ("tcp6:9876", "tcp6:9876:backlog=4096"),
+        ("tcp:9876:backlog=7", "tcp:9876:backlog=7"),
+        ("unix:/run/x", "unix:/run/x"),
+        ("systemd:domain=INET:index=0", "systemd:domain=INET:index=0"),
+    ],
+)
+def test_a_storm_of_connections_finds_room(endpoint: str, expected: str) -> None:
+    assert with_backlog(endpoint) == expected
