@@ -6,6 +6,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Coroutine
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -73,7 +74,7 @@ class Call:
     def content_type(self) -> bytes:
         """The media type of the body, in lower case without parameters, or b""."""
         found = self.request.fields.get(b"content-type")
-        return b"" if found is None else found.split(b";", 1)[0].strip().lower()
+        return b"" if found is None else _media_type(found)
 
     def accepts(self, media_type: bytes) -> bool:
         """Whether the client names this type among those that it takes."""
@@ -121,6 +122,8 @@ class Call:
     def answer(self, status: int, body: bytes, headers: Fields = JSON) -> None:
         """A whole response, compressed where that is worth it and accepted."""
         request = self.request
+        if request.done:
+            return
         if self.context.request_id:
             headers += ((b"x-request-id", self.context.request_id.encode()),)
         least = self.settings.gzip_from
@@ -188,6 +191,11 @@ def refused(status: int, field: str, expected: str, got: bytes, more: Fields = (
 def fields_of(headers: list[tuple[bytes, bytes]]) -> Fields:
     """Headers of a response as `Call.answer` takes them."""
     return (*headers, _NO_STORE)
+
+
+@lru_cache(256)
+def _media_type(given: bytes) -> bytes:
+    return given.split(b";", 1)[0].strip().lower()
 
 
 def _request_id(given: bytes) -> str:

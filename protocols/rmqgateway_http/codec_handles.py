@@ -31,8 +31,8 @@ __all__ = [
 
 _MAX_TOKEN = 4096
 _MAX_EVENT_ID = 16 * 1024
-#: An event id names at most so many handles: those delivered last.
-MAX_LISTED = 256
+#: An event id names at most so many handles.
+MAX_LISTED = 64
 
 T = TypeVar("T", "Transaction", "ReplyAddress")
 
@@ -97,14 +97,14 @@ def read_token(text: str, kind: type[T], what: str) -> T:
 
 
 def append_handle(listed: str, last: str, handle: str) -> str:
-    """A list of handles, in the form of event ids, with one more: what it shares with the one before is left out."""
+    """A list of handles, in the form of event ids, with one more: parts that it shares with the one before are left out."""
     if not listed:
         return handle
-    # Handles of one receive differ in their last two parts.
-    shared = last.rfind("~", 0, last.rfind("~")) + 1
-    if not handle.startswith(last[:shared]):
-        shared = 0
-    return f"{listed},{shared}:{handle[shared:]}"
+    before, parts = last.split("~"), handle.split("~")
+    if len(before) != len(parts) or "" in parts:
+        return f"{listed},={handle}"
+    short = "~".join(["" if part == other else part for part, other in zip(parts, before, strict=True)])
+    return f"{listed},{short}"
 
 
 def write_event_id(stream: str, number: int, listed: str) -> str:
@@ -125,11 +125,13 @@ def _handles(listed: str) -> Sequence[str]:
     found: list[str] = []
     last = ""
     for item in listed.split(",")[:MAX_LISTED] if listed else ():
-        if found:
-            shared, colon, rest = item.partition(":")
-            if not colon or not shared.isdigit() or len(shared) > 4:
-                raise GatewayError(Code.BAD_REQUEST, f"Last-Event-ID: expected a number and ':', got {item[:50]!r}")
-            item = last[: int(shared)] + rest
+        if item[:1] == "=":
+            item = item[1:]
+        elif found:
+            before, parts = last.split("~"), item.split("~")
+            if len(before) != len(parts):
+                raise GatewayError(Code.BAD_REQUEST, f"Last-Event-ID: expected {len(before)} parts, got {item[:50]!r}")
+            item = "~".join([part or other for part, other in zip(parts, before, strict=True)])
         found.append(read_receipt_handle(item))
         last = item
     return found

@@ -8,7 +8,7 @@ import difflib
 import re
 import zlib
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -63,10 +63,10 @@ class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     properties: dict[str, str] = {}
     message_group: str = ""
     delay: str | float | int | None = None
-    delay_level: int | None = None
+    delay_level: Annotated[int, msgspec.Meta(ge=0, le=18)] | None = None
     deliver_at: int | str | None = None
-    queue_id: int = -1
-    priority: int | None = None
+    queue_id: Annotated[int, msgspec.Meta(ge=-1, le=65535)] = -1
+    priority: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
 
 
 class EnvelopeIn(MessageIn, frozen=True, forbid_unknown_fields=True, kw_only=True):

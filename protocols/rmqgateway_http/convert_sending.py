@@ -68,6 +68,9 @@ class Draft:
 
     def message(self) -> Message:
         """:raise GatewayError: BAD_MESSAGE_PROPERTY."""
+        named = self.named
+        if len(named) == 1 and "UNIQ_KEY" in named:
+            return Message(self.body, b"UNIQ_KEY\x01%b\x02" % named["UNIQ_KEY"].encode(), self.queue_id)
         try:
             return Message(self.body, encode_properties(self.named), self.queue_id)
         except WireError as error:
@@ -84,7 +87,7 @@ def read_raw(
     properties: dict[str, str] | None = None
     found: dict[str, Any] | None = None
     for name, value in headers:
-        if name[:1] != b"x" or not name.startswith(_PREFIX):
+        if not name.startswith(_PREFIX):
             continue
         shown = _header_text(name, value)
         if name.startswith(_PROPERTY):

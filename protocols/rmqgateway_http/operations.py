@@ -213,8 +213,27 @@ for _operation in OPERATIONS:
         _methods["HEAD"] = _operation
 
 
-def find(method: str, path: str) -> tuple[Operation | None, tuple[str, ...], tuple[str, ...]]:
+Found = tuple[Operation | None, tuple[str, ...], tuple[str, ...]]
+_CACHE: dict[tuple[str, str], Found] = {}
+_MAX_CACHED = 1024
+_LONGEST_CACHED = 100
+
+
+def find(method: str, path: str) -> Found:
     """What serves a request, the variable parts of its path, and (where nothing does) the methods of that path."""
+    key = (method, path)
+    found = _CACHE.get(key)
+    if found is None:
+        found = _find(method, path)
+        # Producers use few paths often; each receipt handle is a path of its own.
+        if len(path) <= _LONGEST_CACHED and found[0] is not None and "receipt_handle" not in found[0].path:
+            if len(_CACHE) >= _MAX_CACHED:
+                _CACHE.clear()
+            _CACHE[key] = found
+    return found
+
+
+def _find(method: str, path: str) -> Found:
     segments = path.split("/", _MAX_SEGMENTS)
     found = _TABLE.get(_key(segments)) if segments[1] == "v1" else _TABLE.get((path, 0))
     names = tuple(segments[3::2]) if segments[1] == "v1" else ()

@@ -38,6 +38,16 @@ def read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
 
     :raise GatewayError: what is wrong with them.
     """
+    found = _read_drafts(call, body)
+    most = call.settings.max_body
+    for draft in found[0]:
+        if len(draft.body) > most:
+            detail = f"a message's body: expected at most {most} bytes (setting max_body), got {len(draft.body)}"
+            raise GatewayError(Code.MESSAGE_TOO_LARGE, detail)
+    return found
+
+
+def _read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
     request = call.request
     content_type = call.content_type()
     settings = call.settings
@@ -48,6 +58,8 @@ def read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
     values.pop("check_after", None)
     values.pop("timeout", None)
     if not raw:
+        if b"ce-specversion" in request.fields and content_type not in (STRUCTURED, BATCH):
+            return [read_binary(body, request.headers, request.fields.get(b"content-type", b""), new_id)], False, False
         if content_type == b"application/json":
             if values:
                 raise GatewayError(Code.BAD_REQUEST, f"query: {min(values)}: a JSON envelope says that itself (or add raw=true)")
@@ -60,8 +72,6 @@ def read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
         if content_type in (STRUCTURED, BATCH):
             is_batch = content_type == BATCH
             return read_many(body, settings.max_request, settings.max_messages, is_batch, new_id), False, is_batch
-        if b"ce-specversion" in request.fields:
-            return [read_binary(body, request.headers, request.fields.get(b"content-type", b""), new_id)], False, False
         if content_type.startswith(b"application/cloudevents"):
             raise refused(415, "content-type", "application/cloudevents+json", content_type, _ACCEPT_POST)
     return [read_raw(body, request.headers, values, new_id)], False, False
@@ -70,6 +80,10 @@ def read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
 def _send(body: bytes, call: Call) -> None:
     try:
         drafts, as_batch, as_list = read_drafts(call, body)
+        if not as_list and not drafts[0].group:
+            command = SendMessages(call.names[0], (drafts[0].message(),), call.names[0])
+            call.gateway.perform(call.context, command, _sent, call)
+            return
         if any(draft.group and draft.queue_id < 0 for draft in drafts):
             call.run(_send_ordered(call, drafts, as_batch, as_list))
             return
@@ -115,6 +129,7 @@ def recall(call: Call) -> None:
 
 async def _recall(call: Call) -> None:
     topic, handle = call.names
+    call.query()
     recalled = await call.execute(RecallMessage(topic, handle, topic))
     call.answer_json(200, Recalled(recalled.unique_key))
 

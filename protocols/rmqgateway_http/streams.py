@@ -18,10 +18,11 @@ from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rmqgateway.commands import AckMessages, QueryRoute
+from rmqgateway.commands import AckMessages, CheckSubscription, QueryRoute
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.interfaces import ISubscriptionSink
+from rmqgateway.message import TAG_ALL
 from rmqgateway.subscription import Settlement, Subscription
 from rmqgateway_http.call import Call
 from rmqgateway_http.codec_handles import (
@@ -33,7 +34,7 @@ from rmqgateway_http.codec_handles import (
 )
 from rmqgateway_http.codec_json import encode_json
 from rmqgateway_http.convert_receiving import message_out
-from rmqgateway_http.problems import problem_value
+from rmqgateway_http.problems import problem_value, status_of
 from rmqgateway_http.receiving import filter_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ _RETRY = b"retry: 500\n\n"
 _LOOK_S = 0.1
 #: With ack=auto no more than so many wait for the client's return.
 _MAX_HELD = 256
+#: An event's id names so many unsettled handles at most, those delivered last; the rest is known to this process only.
+_LISTED, _LISTED_EXPLICIT = 16, MAX_LISTED
 #: A list of handles is made anew when so many in it are settled.
 _STALE = 16
 
@@ -83,6 +86,8 @@ async def _open(call: Call) -> None:
     if last:
         await _take_up(call, group, topic, last)
     await call.execute(QueryRoute(topic, create=True))  # a consumer may come before the first message
+    if wanted.filter is not TAG_ALL:
+        await call.execute(CheckSubscription(group, topic, wanted.filter))
     if not call.request.done:
         Stream(call, wanted, as_events, values)
 
@@ -135,19 +140,27 @@ class Stream:
         self._context = Context(self._session, call.context.credential, None, call.context.trace, call.context.request_id)
         self._user = call.context.credential
         service.streams[self.id] = self
-        request.start(200, _EVENTS if as_events else _LINES)
-        if as_events:
-            request.write(_RETRY)
         request.on_gone(self._client_gone)
-        self._ping_call = self._reactor.callLater(service.settings.stream_ping_s, self._ping)
         self._subscription = service.gateway.subscribe(self._context, wanted, self)
         self._subscription.grant(self._window)
+        if not self._closed:
+            self._start()
 
     # Delivering.
+
+    def _start(self) -> None:
+        """It was not refused at once: what comes now is a stream."""
+        if not self._request.started:
+            self._request.start(200, _EVENTS if self._as_events else _LINES)
+            if self._as_events:
+                self._request.write(_RETRY)
+            self._ping_call = self._reactor.callLater(self._service.settings.stream_ping_s, self._ping)
 
     def deliver(self, delivery: Delivery) -> None:
         """See `ISubscriptionSink`."""
         handle = delivery.receipt_handle
+        if not self._number:
+            self._start()
         self._number = number = self._number + 1
         self.unsettled[number] = handle
         self._numbers[handle] = number
@@ -173,9 +186,12 @@ class Stream:
 
     def _list(self, shown: str) -> str:
         """The unsettled handles as text, the newest last."""
-        if self._listed_count >= MAX_LISTED or self._listed_count > len(self.unsettled) + _STALE:
+        most = _LISTED_EXPLICIT if self._explicit else _LISTED
+        if self._listed_count >= most or self._listed_count > len(self.unsettled) + _STALE:
             self._listed = self._last = ""
-            handles = list(self.unsettled.values())[-MAX_LISTED // 2 : -1]
+            unsettled = self.unsettled
+            first = self._number - most // 2
+            handles = [unsettled[number] for number in range(first, self._number) if number in unsettled]
             for handle in handles:
                 before = write_receipt_handle(handle)
                 self._listed = append_handle(self._listed, self._last, before)
@@ -200,6 +216,10 @@ class Stream:
     def failed(self, error: Exception) -> None:
         """See `ISubscriptionSink`."""
         found = error if isinstance(error, GatewayError) else GatewayError(Code.INTERNAL, str(error))
+        if not self._request.started:
+            self._request.respond(*status_of(found, self._context.request_id or self._service.new_request_id()))
+            self._close()
+            return
         value = encode_json(problem_value(found))
         self._request.write(b"event: problem\ndata: %b\n\n" % value if self._as_events else b'{"problem":%b}\n' % value)
         self._request.finish()

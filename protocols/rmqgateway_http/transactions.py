@@ -50,9 +50,6 @@ async def _begin(call: Call) -> None:
     if as_list:
         raise GatewayError(Code.BAD_MESSAGE, "a transaction prepares one message, got a list")
     (draft,) = drafts
-    if len(draft.body) > call.settings.max_body:
-        most = call.settings.max_body
-        raise GatewayError(Code.MESSAGE_TOO_LARGE, f"expected a body of at most {most} bytes (setting max_body)")
     header = call.request.header(b"x-rocketmq-producer-group")
     group = values.get("producer_group") or (header or b"").decode("utf-8", "replace") or topic
     draft.named["TRAN_MSG"] = "true"
