@@ -67,6 +67,7 @@ class Asker:
         self.pending: dict[str, CheckTransaction] = {}
         self._waiting: deque[_Fetch] = deque()
         self._beaten: float | None = None
+        self._serving: IDelayedCall | None = None
         self.last_used = self._gateway.reactor.seconds()
         host, port = split_host(first.peer)
         peer = IPv4Address("TCP", host, port)
@@ -138,11 +139,22 @@ class Asker:
         if event.transaction_id not in self.pending and len(self.pending) >= _MAX_PENDING:
             return False
         self.pending[event.transaction_id] = event
-        if self._waiting:
-            fetch = self._waiting[0]
-            self._leave(fetch)
-            fetch.done.callback(self._take(fetch.count))
+        if self._waiting and self._serving is None:
+            # A backend asks about many at once: those of this turn go together.
+            self._serving = self._gateway.reactor.callLater(0, self._serve)
         return True
+
+    def _serve(self) -> None:
+        self._serving = None
+        outbox = self._gateway.outbox
+        outbox.enter()
+        try:
+            while self._waiting and self.pending:
+                fetch = self._waiting[0]
+                self._leave(fetch)
+                fetch.done.callback(self._take(fetch.count))
+        finally:
+            outbox.leave()
 
     @staticmethod
     def _topic_of(event: CheckTransaction) -> str:
@@ -150,6 +162,9 @@ class Asker:
 
     def end(self) -> None:
         """Leave the groups; who waits gets nothing."""
+        if self._serving is not None:
+            self._serving.cancel()
+            self._serving = None
         for fetch in list(self._waiting):
             self._over(fetch)
         self.session.end()

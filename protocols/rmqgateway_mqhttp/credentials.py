@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from email.utils import mktime_tz, parsedate_tz
+from functools import lru_cache
 from hashlib import md5
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,15 @@ def string_to_sign(
     return b"%b\n%b\n%b\n%b\n%b%b" % (method, content_md5, content_type, date, mq, target)
 
 
+@lru_cache(64)
+def _seconds_of(date: bytes) -> float:
+    """Seconds since 1970. Kept, since all requests of a second have the same. :raise ValueError: it is no date."""
+    parsed = parsedate_tz(date.decode("ascii"))
+    if parsed is None:
+        raise ValueError
+    return float(mktime_tz(parsed))
+
+
 def credential_of(request: IRequest) -> Credential | None:
     """What a request offers, or None where it offers nothing.
 
@@ -63,11 +73,8 @@ def credential_of(request: IRequest) -> Credential | None:
         ) from None
     date = request.header(b"date") or b""
     try:
-        parsed = parsedate_tz(date.decode("ascii"))
-        if parsed is None:
-            raise ValueError
-        signed_at = float(mktime_tz(parsed))
-    except (ValueError, TypeError, OverflowError):
+        signed_at = _seconds_of(date)
+    except (ValueError, OverflowError):
         raise Refused(403, "InvalidDate", "Date: expected as in 'Sun, 06 Nov 1994 08:49:37 GMT'") from None
     signed = string_to_sign(
         request.method.encode(),

@@ -88,6 +88,18 @@ def test_fetched_at_its_check_and_committed() -> None:
     assert consumed(client) == ["half"]
 
 
+def test_checks_of_one_moment_go_together() -> None:
+    client = Client()
+    for number in range(5):
+        half(client, str(number))
+    client.http.start("GET", POP.replace("16", "3") + "&waitseconds=30")
+    client.world.advance(10.1, 1.0)
+    first = messages(client.http.response())
+    second = messages(client.ask("GET", POP + "&waitseconds=30"))
+    assert [one["MessageBody"] for one in first + second] == ["0", "1", "2", "3", "4"]
+    assert len(first) == 3
+
+
 def test_kept_between_two_fetches_and_asked_again() -> None:
     client = Client()
     assert consumed(client) == []
