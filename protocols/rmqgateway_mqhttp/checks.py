@@ -87,10 +87,11 @@ class Asker:
         if self._beaten is not None and now - self._beaten < _HEARTBEAT:
             return None
         self._beaten = now
+        own = Context(self.session, context.credential, request_id=context.request_id)
+        own.user = context.user  # whom the door found behind this very request
         groups = (self.group, producer_group_of(self.topic))
         return self._gateway.execute(
-            Context(self.session, context.credential, request_id=context.request_id),
-            Heartbeat(f"mqhttp-{self.session.number}", "HTTP", producers=groups),
+            own, Heartbeat(f"mqhttp-{self.session.number}", "HTTP", producers=groups)
         )
 
     def fetch(self, count: int, wait_s: float) -> Deferred[list[CheckTransaction]]:

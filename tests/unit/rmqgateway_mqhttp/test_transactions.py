@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rmqgateway.backend.local.settings import LocalSettings
-from rmqgateway.commands import Heartbeat, ReceiveMessages, SendMessages
+from rmqgateway.commands import Heartbeat, SendMessages
+from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.events import CheckTransaction
 from rmqgateway.message import Message
@@ -234,6 +235,22 @@ def test_a_handle_made_up_ends_nobody_s_transaction() -> None:
     assert response.status == 400
 
 
+def test_the_door_judges_each_command_of_a_request_as_one_user() -> None:
+    """It verifies a signature once for each request: a second time would look like a replay."""
+    client = Client()
+    half(client)
+    verified: list[str] = []
+
+    def verify(context: Context, command: object) -> None:
+        if context.user is None:
+            context.user = "user"
+            verified.append(type(command).__name__)
+
+    client.world.gateway.authorizer = verify
+    client.ask("GET", POP)
+    assert verified == ["EndTransaction"]
+
+
 def test_reading_half_messages_is_judged_as_ending_them() -> None:
     client = Client()
     half(client)
@@ -259,4 +276,3 @@ def test_bad_half_messages(properties: str) -> None:
 def test_the_group_of_a_topic() -> None:
     assert producer_group_of("T") == "MQHTTP_T"
     assert producer_group_of("NS%T") == "NS%MQHTTP_T"
-    assert ReceiveMessages("G", "T").group == "G"
