@@ -1,0 +1,76 @@
+"""The official Node client, unchanged, without TLS (it cannot be told to trust a certificate): each scenario is one test."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.conftest import Server
+from tests.interop.drivers import Driver
+from tests.interop.toolchain import BUILD, tail
+
+pytestmark = [
+    pytest.mark.gateway_only,
+    pytest.mark.skipif(
+        shutil.which("node") is None or shutil.which("npm") is None,
+        reason="node is not installed (apt-get install nodejs npm)",
+    ),
+]
+
+HERE = Path(__file__).resolve().parent / "node_grpc"
+SCENARIOS = (
+    "normal",
+    "fifo",
+    "delay",
+    "transaction",
+    "transaction_orphan",
+    "change_invisible",
+    "push",
+    "filter_tag",
+    "filter_sql92",
+)
+
+
+def _modules() -> Path:
+    """Where the client is installed, once for its version."""
+    package = (HERE / "package.json").read_bytes()
+    target = BUILD / f"node-grpc-{hashlib.sha256(package).hexdigest()[:16]}"
+    target.mkdir(parents=True, exist_ok=True)
+    stamp = target / "built"
+    with (target / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not stamp.exists():
+            (target / "package.json").write_bytes(package)
+            done = subprocess.run(
+                ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"],
+                cwd=target, capture_output=True, text=True, timeout=240,
+            )  # fmt: skip
+            if done.returncode != 0:
+                pytest.fail(f"npm install: {tail(done.stdout + done.stderr)}", pytrace=False)
+            stamp.touch()
+    return target / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def driver(server: Server, prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    modules = _modules()
+    directory = tmp_path_factory.mktemp("node_grpc")
+    command = [
+        "node", str(HERE / "scenarios.js"), server.address, ",".join(SCENARIOS), f"{prefix}_nodegrpc",
+    ]  # fmt: skip
+    environment = {**os.environ, "HOME": str(directory), "NODE_PATH": str(modules)}
+    started = Driver("node-grpc", command, directory, 100, environment)
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_node_client(scenario: str, driver: Driver, server: Server) -> None:
+    driver.judge(scenario, server.output())
