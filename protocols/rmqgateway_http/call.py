@@ -107,14 +107,17 @@ class Call:
         reply: R = await result if isinstance(result, Deferred) else result
         return reply
 
-    def run(self, work: Coroutine[Deferred[Any], Any, None], cancel: bool = False) -> None:
+    def run(self, work: Coroutine[Deferred[Any], Any, None], cancel: bool = False, polls: bool = True) -> None:
         """Let a handler go on by itself; its errors are answered.
 
         :param cancel: it waits for something that nobody needs any more once the client has gone.
+        :param polls: what it waits for can be asked for again, so a gateway that stops need not wait either.
         """
         running: Deferred[None] = Deferred.fromCoroutine(work)
         if not running.called and cancel:
             self.request.on_gone(lambda reason: running.cancel())
+            if polls:
+                self.request.on_shutdown(lambda deadline, reason: running.cancel())
         running.addErrback(self.failed)
 
     # Answers.
@@ -144,8 +147,9 @@ class Call:
     def failed(self, failure: Failure) -> None:
         """Answer the error that a Deferred failed with."""
         error = failure.value
-        if isinstance(error, CancelledError):
-            return
+        if isinstance(error, CancelledError) or (isinstance(error, GatewayError) and error.code is Code.CANCELLED):
+            # The client went, and hears nothing; or the gateway stops, and a long poll need not be waited for.
+            error = GatewayError(Code.SHUTTING_DOWN, "the gateway is shutting down; ask again", retry_after=1.0)
         if not isinstance(error, GatewayError | WireError | _Refused):
             log.failure("{operation} failed", failure=failure, operation=self.operation.name)
             error = GatewayError(Code.INTERNAL, f"{self.operation.name} failed; the gateway's log has the cause")

@@ -104,7 +104,7 @@ def append_handle(listed: str, last: str, handle: str) -> str:
     if len(before) != len(parts) or "" in parts:
         return f"{listed},={handle}"
     short = "~".join(["" if part == other else part for part, other in zip(parts, before, strict=True)])
-    return f"{listed},{short}"
+    return f"{listed},={handle}" if short[:1] == "=" else f"{listed},{short}"
 
 
 def write_event_id(stream: str, number: int, listed: str) -> str:
@@ -125,7 +125,7 @@ def _handles(listed: str) -> Sequence[str]:
     found: list[str] = []
     last = ""
     for item in listed.split(",")[:MAX_LISTED] if listed else ():
-        if item[:1] == "=":
+        if found and item[:1] == "=":
             item = item[1:]
         elif found:
             before, parts = last.split("~"), item.split("~")

@@ -74,6 +74,7 @@ def receive(call: Call) -> None:
     body_as = get("body", "auto")
     if isinstance(result, Deferred):
         call.request.on_gone(lambda reason: result.cancel())
+        call.request.on_shutdown(lambda deadline, reason: result.cancel())
         result.addCallback(_received, call, raw, body_as).addErrback(call.failed)
     else:
         _received(result, call, raw, body_as)

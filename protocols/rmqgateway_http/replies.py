@@ -34,7 +34,7 @@ _DEFAULT_MS = 3000  # RocketMQ's sendMsgTimeout
 
 def ask(call: Call) -> None:
     """Send a request and answer with its reply."""
-    call.run(_ask(call), cancel=True)
+    call.run(_ask(call), cancel=True, polls=False)
 
 
 async def _ask(call: Call) -> None:

@@ -35,7 +35,7 @@ _KEEP_S = 60.0
 _BEAT_S = 30.0
 #: Questions kept for the next poll; those that do not fit are asked again by the broker.
 _MAX_QUESTIONS = 1024
-_MAX_CHECKERS = 10_000
+_MAX_CHECKERS = 1000
 
 
 def begin(call: Call) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rmqgateway.errors import GatewayError
@@ -49,6 +49,8 @@ def test_a_handle_with_blanks_is_taken_as_it_is() -> None:
 
 
 @given(st.lists(HANDLES, max_size=40), st.integers(1, 10**9))
+@example(["=a", "=b c", "=b d"], 1)
+@example(["a  b", "a  c", "a b"], 1)
 def test_event_ids(handles: list[str], number: int) -> None:
     listed = last = ""
     for handle in handles:

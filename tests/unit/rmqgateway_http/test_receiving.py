@@ -225,3 +225,16 @@ def test_acks_of_another_media_type() -> None:
     curl = ("Content-Type", "application/x-www-form-urlencoded")
     api.request("POST", f"{PLACE}/acks", [curl], body, 200)
     api.problem(400, "POST", f"{PLACE}/acks", [JSON], b"{}")
+
+
+@pytest.mark.parametrize("path", [f"{PLACE}/messages?wait=20", "/v1/topics/orders/groups/p/queues/7/messages?wait=20&offset=0"])
+def test_a_gateway_that_stops_does_not_wait_for_long_polls(path: str) -> None:
+    api = Api()
+    api.send("orders", query="?queue_id=0")
+    api.receive("orders")
+    api.client.start("GET", path)
+    api.world.gateway.drain(10, "stopping")
+    api.world.settle()
+    answer = api.client.response()
+    assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert answer.json()["type"] == "urn:rmqgateway:shutting-down"

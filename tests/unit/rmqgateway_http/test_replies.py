@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from rmqgateway.commands import SendReply
+from rmqgateway.message import Message
 from rmqgateway.testing import NoReplyYet
-from tests.unit.rmqgateway_http.kit import Api
+from rmqgateway.wire.message_properties import encode_properties
+from rmqgateway_http.codec_handles import ReplyAddress, read_token
+from tests.unit.rmqgateway_http.kit import JSON, Api
 
 ASK = "/v1/topics/prices/requests"
 
@@ -58,4 +62,21 @@ def test_a_request_that_is_refused() -> None:
     api = Api()
     assert api.problem(400, "POST", "/v1/topics/a%20b/requests", [], b"x")["code"] == "ILLEGAL_TOPIC"
     api.problem(400, "POST", f"{ASK}?timeout=31", [], b"x")
-    assert not api.world.clock.getDelayedCalls() or api.request("POST", "/v1/topics/t/messages", [], b"x", 201)
+    api.problem(400, "POST", ASK, [JSON], b'{"messages":[{}]}')
+    asker = api.front_end._service.asker if api.front_end._service else None
+    assert asker is not None and not asker._waiting
+
+
+def test_a_gateway_that_stops_waits_for_the_reply() -> None:
+    api = Api()
+    api.client.start("POST", f"{ASK}?timeout=20", body=b"?")
+    server = api.another()
+    (asked,) = server.request("GET", "/v1/topics/prices/groups/shop/messages?wait=1").json()["messages"]
+    session = api.world.session()
+    api.world.gateway.drain(10, "stopping")
+    address = read_token(asked["reply_to"], ReplyAddress, "reply_to")
+    named = {"REPLY_TO_CLIENT": address.client_id, "CORRELATION_ID": address.correlation_id, "MSG_TYPE": "reply"}
+    api.world.execute(session, SendReply(address.topic, Message(b"7", encode_properties(named))))
+    assert api.client.response().json()["body"] == "7"
+    api.world.settle()
+    assert api.front_end._service is not None and api.front_end._service.asker is None

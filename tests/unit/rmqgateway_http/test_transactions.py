@@ -126,4 +126,5 @@ def test_the_gateway_stops_while_somebody_waits() -> None:
     api.client.start("GET", f"{CHECKS}?wait=20")
     api.world.gateway.drain(5, "stopping")
     api.world.settle()
-    assert api.client.response().json() == {"transactions": []}
+    assert api.client.response().status == 503
+    assert len(api.world.gateway.sessions) == 1  # the connection's, until it is closed
