@@ -171,8 +171,7 @@ class Asker:
         self.session.end()
 
     def _drain(self, deadline: float, reason: str) -> None:
-        for fetch in list(self._waiting):
-            self._over(fetch)
+        self._checks.forget(self)  # the gateway waits for its sessions to end
 
     def _close(self, reason: str) -> None:
         self._checks.forget(self)

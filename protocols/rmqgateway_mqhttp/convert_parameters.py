@@ -92,6 +92,8 @@ def read_parameters(method: str, path: str, query: Sequence[tuple[str, str]]) ->
             f"expected one of {', '.join(filter(None, operations))} with {method}, got {trans[:50]!r}",
         )
     namespace = given.get("ns", "")
+    if "%" in namespace:  # it parts an instance's name from a topic's
+        raise _bad("ns", f"expected an instance id without '%', got {namespace[:50]!r}")
     topic = wrap(namespace, parts[2])
     if method == "POST":
         return Parameters(operation, topic, namespace=namespace)

@@ -227,6 +227,7 @@ BAD_REQUESTS = [
     ("GET", "/topics/T/messages?consumer=G&numOfMessages=1&trans=commit", None, 400, "InvalidArgument"),
     ("GET", "/topics/T/messages?consumer=G&numOfMessages=1&trans=pop&tag=A", None, 400, "InvalidArgument"),
     ("GET", "/topics/T/messages?consumer=G&numOfMessages=1&tag=%FF", None, 400, "InvalidArgument"),
+    ("GET", "/topics/T/messages?consumer=G&numOfMessages=1&ns=a%25b", None, 400, "InvalidArgument"),
     ("GET", "/topics/T/messages?numOfMessages=1", None, 400, "InvalidArgument"),
     ("GET", "/topics/T/messages?consumer=a%20b&numOfMessages=1", None, 400, "InvalidArgument"),
     ("GET", "/topics/T/other?consumer=G&numOfMessages=1", None, 404, "ResourceNotFound"),
@@ -334,3 +335,17 @@ def test_published_answer_is_one_message() -> None:
     client = Client()
     response = client.ask("POST", "/topics/T/messages", "<Message><MessageBody>x</MessageBody></Message>")
     assert list(fields(root(response, "Message"))) == ["MessageId", "MessageBodyMD5"]
+
+
+def test_a_group_is_shared_with_consumers_of_other_protocols() -> None:
+    client = Client()
+    world = client.world
+    for number in range(20):
+        client.publish("T", str(number))
+    mine = client.consume("T", "G", "&numOfMessages=10")
+    others = world.execute(world.session(), ReceiveMessages("G", "T", max_messages=16)).messages
+    bodies = [one["MessageBody"] for one in mine]
+    bodies += [stored_message.body(one.message).decode() for one in others]
+    assert sorted(map(int, bodies)) == list(range(20))
+    # Handles are the same everywhere.
+    assert client.delete("T", "consumer=G", [one.receipt_handle for one in others]).status == 204

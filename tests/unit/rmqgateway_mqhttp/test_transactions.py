@@ -206,6 +206,8 @@ def test_a_wait_ends_in_time_and_when_the_gateway_drains() -> None:
     client.world.gateway.drain(10, "stopping")
     client.world.settle()
     assert error(client.http.response()) == (404, "MessageNotExist")
+    client.http.close()
+    assert not client.world.gateway.sessions  # for these the process would wait
 
 
 @pytest.mark.parametrize(
