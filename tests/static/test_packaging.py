@@ -88,7 +88,7 @@ def run_twistd(folder: Path, *arguments: str) -> str:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     python = make_environment(folder)
-    pip(python, "install", "-q", "--no-deps", "--no-index", str(wheel), cwd=folder)
+    pip(python, "install", "-q", "--ignore-installed", "--no-deps", "--no-index", str(wheel), cwd=folder)
     return folder
 
 
@@ -166,7 +166,7 @@ def test_an_installed_wheel_serves_and_ends_with_status_0(installed: Path) -> No
 def test_an_editable_install_serves_too(source: Path, tmp_path: Path) -> None:
     """setup.cfg says mode = strict: in setuptools' default mode twistd would not find the drop-ins."""
     python = make_environment(tmp_path)
-    pip(python, "install", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-e", ".", cwd=source)
+    pip(python, "install", "-q", "--ignore-installed", "--no-deps", "--no-index", "--no-build-isolation", "-e", ".", cwd=source)
     assert "rmqgateway" in run_twistd(tmp_path, "--help")
     status, text = serve(tmp_path)
     assert status == 0, text
