@@ -136,6 +136,14 @@ void idle_run(struct load *load)
     if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) < 0)
         idle.go_on = true; /* a file cannot be waited for: nobody is there to send lines */
     double patience = options->seconds > 0 ? options->seconds : 60;
+    /* One answered request each: a server makes what a connection needs when it has heard something. */
+    for (int i = 0; i < options->connections; i++) {
+        struct slot *slot = connection_slot(&load->connections[i], &load->opaque);
+        slot->queue = SEND_MARK;
+        write_route(&load->connections[i].out, load->topics[0], slot->opaque);
+        connection_flush(&load->connections[i], load->epoll);
+    }
+    turn_until(&idle, SETTLE_SECONDS, false, false);
     announce("connected");
     turn_until(&idle, patience, true, false);
     uint64_t start = nanoseconds_now();

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rmqgateway.commands import AnswerRelay, Command, SendMessages
+from rmqgateway.commands import AnswerRelay, Command, PullMessages, ReceiveMessages, SendMessages
 from rmqgateway.context import Context
 from rmqgateway.eager import writer
 from rmqgateway.errors import Code, GatewayError, WireError
@@ -51,6 +51,9 @@ log = Logger(namespace="rmqgateway.remoting")
 #: A request under way, with what it became.
 _Request = tuple[RemotingCommand, Operation, Context, Command[Any]]
 
+#: Commands whose replies need nothing of the request's header: while they wait for messages it is let go.
+_FORGETFUL = frozenset({PullMessages, ReceiveMessages})
+
 #: What the transport gets at a time while its peer is slow, so that each piece taken is progress.
 _PIECE = 256 * 1024
 #: Questions to the client that it has not answered; older ones are forgotten first.
@@ -61,7 +64,9 @@ _MAX_QUESTIONS = 1000
 class RemotingProtocol(Protocol):
     """Serves one client. As IPushProducer it is asked by its transport to write no more for now."""
 
-    def __init__(self, gateway: IGateway, connection: ConnectionInformation, settings: RemotingSettings) -> None:
+    def __init__(
+        self, gateway: IGateway, connection: ConnectionInformation, settings: RemotingSettings
+    ) -> None:
         self._gateway = gateway
         self._connection = connection
         self._settings = settings
@@ -110,7 +115,12 @@ class RemotingProtocol(Protocol):
         self._transport = self.transport
         try:
             session = self._gateway.open_session(
-                "remoting", self._connection.peer, self._connection.advertised, self._deliver, self._drain, self._cut
+                "remoting",
+                self._connection.peer,
+                self._connection.advertised,
+                self._deliver,
+                self._drain,
+                self._cut,
             )
         except GatewayError as error:
             log.info("connection from {peer} refused: {error}", peer=self._connection.peer, error=error)
@@ -150,7 +160,10 @@ class RemotingProtocol(Protocol):
                     break
         finally:
             self._outbox.leave()
-        if self._in_flight_bytes > self._settings.in_flight_bytes or self._in_flight > self._settings.in_flight_requests:
+        if (
+            self._in_flight_bytes > self._settings.in_flight_bytes
+            or self._in_flight > self._settings.in_flight_requests
+        ):
             self._balance()
         if self._backlog and self._reading:
             self._plan_backlog()
@@ -232,6 +245,8 @@ class RemotingProtocol(Protocol):
             self._refused(error, request, operation)
             return
         if isinstance(result, Deferred):
+            if operation.command in _FORGETFUL:
+                request = _outline(request)
             self._waiting.add(result)
             result.addBoth(self._waited, result)
             result.addCallbacks(
@@ -313,7 +328,9 @@ class RemotingProtocol(Protocol):
         if not count:
             self._outbox.ready(self)
 
-    def _refused(self, error: GatewayError | WireError, request: RemotingCommand, operation: Operation) -> None:
+    def _refused(
+        self, error: GatewayError | WireError, request: RemotingCommand, operation: Operation
+    ) -> None:
         if request.flag & 2:
             log.debug("one-way {operation} was refused: {error}", operation=operation.name, error=error)
         elif isinstance(error, GatewayError):
@@ -329,7 +346,9 @@ class RemotingProtocol(Protocol):
             self._say(request, ResponseCode.NO_PERMISSION, f"{name}: {REFUSED[request.code]}")
         else:
             self._say(
-                request, ResponseCode.REQUEST_CODE_NOT_SUPPORTED, f"request code {name} is not served by this gateway"
+                request,
+                ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+                f"request code {name} is not served by this gateway",
             )
 
     def _malformed(self, error: WireError) -> None:
@@ -342,7 +361,9 @@ class RemotingProtocol(Protocol):
                 encode_response(error.request_id, int(ResponseCode.INVALID_PARAMETER), remark=error.message)
             )
         else:
-            log.info("a request of {peer} is dropped: {error}", peer=self._connection.peer, error=error.message)
+            log.info(
+                "a request of {peer} is dropped: {error}", peer=self._connection.peer, error=error.message
+            )
 
     def _say(self, request: RemotingCommand, code: int, remark: str) -> None:
         self._send(encode_response(request.opaque, int(code), None, remark, b"", request.serialization))
@@ -389,7 +410,9 @@ class RemotingProtocol(Protocol):
         self._blocked = True
         self._blocked_since = self._seconds()
         if self._stall_timer is None and not self._closed:
-            self._stall_timer = self._gateway.reactor.callLater(self._settings.stalled_seconds, self._check_stall)
+            self._stall_timer = self._gateway.reactor.callLater(
+                self._settings.stalled_seconds, self._check_stall
+            )
 
     def resumeProducing(self) -> None:
         """See IPushProducer: the transport has written all that it had."""
@@ -407,7 +430,9 @@ class RemotingProtocol(Protocol):
             return
         left = self._blocked_since + self._settings.stalled_seconds - self._seconds()
         if left <= 0:
-            self._cut(f"it has not read its answers for {self._settings.stalled_seconds:g} s (setting stalled_seconds)")
+            self._cut(
+                f"it has not read its answers for {self._settings.stalled_seconds:g} s (setting stalled_seconds)"
+            )
         else:
             self._stall_timer = self._gateway.reactor.callLater(left, self._check_stall)
 
@@ -475,7 +500,10 @@ class RemotingProtocol(Protocol):
 
     def _check_drained(self) -> None:
         now = self._seconds()
-        quiet = not (self._in_flight or self._held or self._unsent or self._backlog) and now - self._session.last_seen >= 0.5
+        quiet = (
+            not (self._in_flight or self._held or self._unsent or self._backlog)
+            and now - self._session.last_seen >= 0.5
+        )
         if quiet or now >= self._drain_deadline:
             self._close()
         else:
@@ -511,7 +539,9 @@ class RemotingProtocol(Protocol):
                 del self._questions[next(iter(self._questions))]
             self._questions[opaque] = push.relay_id
         self._send(
-            encode_request(int(push.code), opaque, push.ext_fields, push.body, oneway=push.oneway, serialization=JSON)
+            encode_request(
+                int(push.code), opaque, push.ext_fields, push.body, oneway=push.oneway, serialization=JSON
+            )
         )
         return True
 
@@ -531,3 +561,20 @@ class RemotingProtocol(Protocol):
 
 def _ignored(failure: Failure) -> None:
     log.debug("the answer of a client is not wanted any more: {error}", error=failure.value)
+
+
+def _outline(request: RemotingCommand) -> RemotingCommand:
+    """What is needed to answer a request: a header of a pull takes 2 KB, and there may be 100,000 of them waiting."""
+    namespace = request.ext_fields.get("ns")
+    ext = {} if namespace is None else {"ns": namespace}
+    return RemotingCommand(
+        request.code,
+        request.opaque,
+        request.flag,
+        request.version,
+        request.language,
+        None,
+        ext,
+        b"",
+        request.serialization,
+    )
