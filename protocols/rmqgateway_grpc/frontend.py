@@ -52,6 +52,7 @@ class GrpcFrontEnd:
         self._settings = GrpcSettings()
         self._apis: dict[int, tuple[IGateway, Api]] = {}
         self._methods: dict[str, Method] = {}
+        self._call: Any = None
 
     def configure(self, settings: GrpcSettings) -> None:
         settings.check()
@@ -63,19 +64,19 @@ class GrpcFrontEnd:
         return [RouteDeclaration(("POST",), path, _TYPES) for path in _PREFIXES]
 
     def respond(self, gateway: IGateway, request: Any, route: RouteDeclaration) -> None:
-        # Imported on first use: protobuf costs 40 ms.
-        from rmqgateway_grpc.call import GrpcCall
-
         known = self._apis.get(id(gateway))
         if known is None or known[0] is not gateway:
             known = self._begin(gateway)
-        GrpcCall(known[1], request, self._methods)
+        self._call(known[1], request, self._methods)
 
     def _begin(self, gateway: IGateway) -> tuple[IGateway, Api]:
+        # Imported on first use: protobuf costs 40 ms.
         from rmqgateway.apis.service import METHODS, api_of
+        from rmqgateway_grpc.call import GrpcCall
         from rmqgateway_grpc.health import health_methods
         from rmqgateway_grpc.reflection import reflection_methods
 
+        self._call = GrpcCall
         self._methods = {**METHODS, **health_methods()}
         if self._settings.reflection:
             self._methods.update(reflection_methods())

@@ -96,7 +96,7 @@ class Producing(Component):
         topic = self._topics.get(command.topic)
         if topic is None:
             return self._send_to_new(context, command)
-        if len(command.messages) == 1 and topic.plain and not command.check_type:
+        if len(command.messages) == 1 and topic.plain and (topic.any_type or not command.check_type):
             # The hot path: nothing about this message is special. `_draft` and `Writer.put` do the same in general.
             message = command.messages[0]
             properties = message.properties

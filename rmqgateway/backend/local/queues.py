@@ -9,7 +9,7 @@ from rmqgateway.backend.local.names import is_forbidden_to_send, is_retry_or_dea
 from rmqgateway.backend.store.interfaces import IMessageStore, IStoredQueue
 from rmqgateway.commands.administering import TopicConfig
 from rmqgateway.errors import Code, GatewayError
-from rmqgateway.message import Permission
+from rmqgateway.message import MessageType, Permission
 
 __all__ = ["Queue", "Topic", "Waiter"]
 
@@ -80,12 +80,14 @@ class Topic:
     :ivar number: the store's name for it.
     :ivar queues: those that anybody has used since the start, by number; `queue` makes one.
     :ivar waiting: long polls that wait for a message in any of its queues.
+    :ivar any_type: it takes messages of every type.
     :ivar plain: producers may send to it and nothing about it is special.
     :ivar put_messages, put_bytes, get_messages, get_bytes: since the start of the process.
     """
 
     __slots__ = (
         "_store",
+        "any_type",
         "config",
         "get_bytes",
         "get_messages",
@@ -126,6 +128,7 @@ class Topic:
         self.write_queues = config.write_queues
         self.readable = bool(config.permission & Permission.READ)
         self.writable = bool(config.permission & Permission.WRITE)
+        self.any_type = config.message_type in (MessageType.MIXED, MessageType.UNSPECIFIED)
         self.plain = (
             self.writable
             and config.write_queues > 0
