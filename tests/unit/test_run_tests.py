@@ -50,6 +50,7 @@ def test_a_skip_counts_where_it_is_permitted() -> None:
     skips = [("tests.x::test_java", "no java")]
     assert judged(6, False, skips) == []
     assert judged(6, True, skips, skips=[{"test": "test_java", "reason": "r"}]) == []
+    assert judged(6, True, skips, skips=[{"test": "tests/x.py", "reason": "r"}]) == []
     problems = judged(6, True, skips)
     assert "skipped without permission: tests.x::test_java (no java)" in problems and len(problems) == 2
 
