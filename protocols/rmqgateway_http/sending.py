@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.python.failure import Failure
 
@@ -18,19 +18,41 @@ if TYPE_CHECKING:
 
 __all__ = ["read_drafts", "recall", "send"]
 
+_JSON_TYPES = frozenset({b"application/json", STRUCTURED, BATCH})
+_EVENTS = b"application/cloudevents"
+_NOTHING: dict[str, Any] = {}
 _ACCEPT_POST = ((b"accept-post", b"*/*, application/json, application/cloudevents+json, application/cloudevents-batch+json"),)
 
 
 def send(call: Call) -> None:
     """Store messages; 201 once they are durable."""
     content_type = call.content_type()
-    settings = call.settings
-    is_json = content_type.endswith(b"json") and content_type in (b"application/json", STRUCTURED, BATCH)
-    body = call.body(settings.max_request if is_json else settings.max_body)
-    if body.called and type(result := body.result) is bytes:
-        _send(result, call)  # the usual case, without a chain of callbacks
+    request = call.request
+    is_json = content_type in _JSON_TYPES
+    if not is_json and not request.raw_query and not content_type.startswith(_EVENTS) and b"ce-specversion" not in request.fields:
+        take = _send_raw  # the usual case
     else:
-        body.addCallback(_send, call).addErrback(call.failed)
+        take = _send
+    body = call.body(call.settings.max_request if is_json else call.settings.max_body)
+    if body.called and type(result := body.result) is bytes:
+        take(result, call)  # without a chain of callbacks
+    else:
+        body.addCallback(take, call).addErrback(call.failed)
+
+
+def _send_raw(body: bytes, call: Call) -> None:
+    """The body is the message's, and there is nothing in the query."""
+    try:
+        draft = read_raw(body, call.request.headers, _NOTHING, call.service.new_message_id)
+        if draft.group and draft.queue_id < 0:
+            call.run(_send_ordered(call, [draft], False, False))
+            return
+        topic = call.names[0]
+        command = SendMessages(topic, (draft.message(),), topic)
+    except Exception:
+        call.failed(Failure())
+        return
+    call.gateway.perform(call.context, command, _sent, call)
 
 
 def read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
@@ -72,7 +94,7 @@ def _read_drafts(call: Call, body: bytes) -> tuple[list[Draft], bool, bool]:
         if content_type in (STRUCTURED, BATCH):
             is_batch = content_type == BATCH
             return read_many(body, settings.max_request, settings.max_messages, is_batch, new_id), False, is_batch
-        if content_type.startswith(b"application/cloudevents"):
+        if content_type.startswith(_EVENTS):
             raise refused(415, "content-type", "application/cloudevents+json", content_type, _ACCEPT_POST)
     return [read_raw(body, request.headers, values, new_id)], False, False
 
