@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from rmqgateway.commands import QueryRoute
 from rmqgateway.errors import Code, GatewayError
@@ -72,7 +73,7 @@ class HttpService:
             elif call is None:
                 raise
             else:
-                call.refuse(error)
+                call.failed(Failure())
 
     def _nothing(self, request: Request, allow: tuple[str, ...]) -> None:
         from rmqgateway_http.operations import NOTHING

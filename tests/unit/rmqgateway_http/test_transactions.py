@@ -128,3 +128,36 @@ def test_the_gateway_stops_while_somebody_waits() -> None:
     api.world.settle()
     assert api.client.response().status == 503
     assert len(api.world.gateway.sessions) == 1  # the connection's, until it is closed
+
+
+def test_a_group_that_is_polled_for_long_stays_known() -> None:
+    api = make()
+    for _ in range(6):
+        api.client.start("GET", f"{CHECKS}?wait=30")
+        api.world.advance(31, step=1)
+        assert api.client.response().json() == {"transactions": []}
+    begin(api)
+    api.client.start("GET", f"{CHECKS}?wait=30")
+    api.world.advance(8)
+    assert len(api.client.response().json()["transactions"]) == 1
+
+
+def test_too_many_groups() -> None:
+    from rmqgateway_http import transactions
+
+    api = make()
+    api.request("GET", CHECKS, status=200)
+    service = api.front_end._service
+    assert service is not None
+    (checker,) = service.checkers.values()
+    service.checkers.update({(None, f"g{n}"): checker for n in range(transactions._MAX_CHECKERS)})
+    assert api.problem(429, "GET", "/v1/producer-groups/another/checks")["code"] == "TOO_MANY_REQUESTS"
+    service.checkers.clear()
+
+
+def test_a_message_group_can_be_prepared() -> None:
+    api = make()
+    found = api.request("POST", f"{BEGIN}?message_group=m", [], b"half", 201).json()
+    api.request("POST", f"/v1/transactions/{found['transaction']}/commit", body=b"", status=204)
+    (got,) = api.receive("orders")
+    assert (got["message_group"], got["queue_id"]) == ("m", found["queue_id"])
