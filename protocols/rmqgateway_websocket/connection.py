@@ -56,7 +56,6 @@ class Client:
         codec: Codec,
         ids: SentIds,
         private: bool,
-        max_message: int = 0,
     ) -> None:
         self._settings = settings
         self._gateway = gateway
@@ -65,7 +64,6 @@ class Client:
         self._codec = codec
         self._ids = ids
         self._private = private
-        self._max_message = max_message
         self._first = True
         self._closed = False
         self._client_id = f"websocket-{context.session.number}-{secrets.token_hex(4)}"
@@ -258,7 +256,6 @@ class Client:
                 id=frame.id,
                 client_id=self._client_id,
                 user=user or "",
-                max_message=self._max_message,
                 max_under_way=self._settings.under_way,
             ),
         )

@@ -368,13 +368,11 @@ class Cancel(Frame, frozen=True, kw_only=True, tag="cancel"):
 
 
 class Connected(_Wire, frozen=True, kw_only=True, tag_field="op", tag="connected"):
-    """You are who you say. :ivar max_message: a frame's largest size. :ivar max_under_way: unanswered frames, of which more
-    are not read."""
+    """You are who you say. :ivar max_under_way: unanswered frames, of which more are not read."""
 
     id: Id | None = None
     client_id: str
     user: str = ""
-    max_message: int = 0
     max_under_way: int = 0
 
 

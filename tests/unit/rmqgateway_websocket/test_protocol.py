@@ -191,6 +191,10 @@ def test_after_a_failure_of_the_store_ids_are_looked_up() -> None:
     for number in (one, two):
         answer = browser.answer(number)
         assert answer["op"] == "error" and answer["reason"] == "STORE_FAILED", answer
+    ids = gateway.front_end._sent_ids(gateway.world.gateway)
+    before = ids.lookups
+    browser.ask("send", topic="T", messages=[{"text": "a", "messageId": "x"}])
+    assert ids.lookups == before + 1  # nobody knows whether it was stored
 
 
 # Transactions.
