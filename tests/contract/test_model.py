@@ -36,6 +36,7 @@ from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import encode_properties
 
 TOPIC, POPPERS, PULLERS = "topic", "poppers", "pullers"
+#: How often a message is delivered at most: once, and again so often as the group allows.
 LIMIT = 3
 QUEUES = 2
 
@@ -73,7 +74,7 @@ class Consuming(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.do(CreateTopics((TopicConfig(TOPIC, QUEUES, QUEUES, message_type=MessageType.MIXED),)))
-        self.do(CreateGroups((GroupConfig(POPPERS, retry_max_times=LIMIT), GroupConfig(PULLERS))))
+        self.do(CreateGroups((GroupConfig(POPPERS, retry_max_times=LIMIT - 1), GroupConfig(PULLERS))))
         self.pull_from_the_start()
 
     def pull_from_the_start(self) -> None:

@@ -78,7 +78,7 @@ def test_attempts_end_in_the_dead_letters(stage: Stage) -> None:
         attempts += 1
         client.release(GROUP, TOPIC, found[0], 1000)
         stage.advance(1.1)
-    assert attempts == 16, "retryMaxTimes of a group that nobody configured"
+    assert attempts == 17, "once, and the 16 retries of a group that nobody configured"
     assert client.receive(GROUP, TOPIC) == []
     assert bodies(client.receive("burial", f"%DLQ%{GROUP}")) == ["a"]
 

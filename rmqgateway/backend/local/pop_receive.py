@@ -175,7 +175,8 @@ class Receive:
         self.command = command
         self.place = place
         self.fifo = fifo
-        self.max_attempts = group.retry_max_times
+        # The first delivery is no retry (the proxy's settings: max_attempts = retryMaxTimes + 1); -1 is RocketMQ's 16.
+        self.max_attempts = (group.retry_max_times if group.retry_max_times >= 0 else 16) + 1
         self.deferred: Deferred[ReceivedMessages] = Deferred(self._cancelled)
         self._wait: Wait | None = None
         self._taken: list[tuple[Topic, Taken]] = []

@@ -201,7 +201,7 @@ class Popping(Component):
 
         def exhausted(message: bytes, attempts: int) -> bool | None:
             deliveries = attempts + stored_message.reconsume_times(message)
-            if not attempts or deliveries < max(receive.max_attempts, 1):
+            if not attempts or deliveries < receive.max_attempts:
                 return False
             return self.moves.to_dead_letters(group, message, deliveries, place.wake) or None
 
