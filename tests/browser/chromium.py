@@ -18,7 +18,8 @@ __all__ = ["Chromium", "Page", "running_chromium"]
 
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage",
+    "--disable-component-update", "--disable-sync", "--disable-extensions",
+    "--disable-dev-shm-usage",
     "--remote-debugging-port=0", "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
 )  # fmt: skip
 
