@@ -91,9 +91,12 @@ class Scan:
         self._message, self._handle = message, handle
         segment, position = self._segment, self.end
         while position + RECORD_HEADER <= segment.end and not self.ended:
+            start = position
             position, buffer = self._run_window(position)
             if self.ended or position + RECORD_HEADER > segment.end:
                 return
+            if len(buffer) < RECORD_HEADER and position > start:
+                continue  # the window ended within a header: the next one begins with it
             wanted = size_at(buffer, 0, position)
             if wanted > len(buffer) and position + wanted <= segment.end:
                 buffer = memoryview(self._read(position, wanted))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.task import Clock
 
+from rmqgateway.backend.store import recovery
 from rmqgateway.backend.store.durable import DurableStore
 from rmqgateway.backend.store.settings import StoreSettings
 from rmqgateway.backend.store.worker import InlineWorker
@@ -377,3 +378,18 @@ def test_damage_at_the_end_of_a_segment_that_is_not_the_last_is_kept_aside(templ
     assert len(it.messages()) + len([p for p in it.owner.state if p != b"last"]) == MESSAGES + MESSAGES // 9 - 1
     assert [name for name in os.listdir(copy / "damaged") if name.endswith(".tail")]
     it.crash()
+
+
+@pytest.mark.parametrize("window", range(4096, 4096 + 400, 7))
+def test_a_record_at_the_end_of_what_is_read_at_a_time_is_whole(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    """Where fewer bytes than a header were left of a window, a good record was taken for damage and put aside."""
+    monkeypatch.setattr(recovery, "_WINDOW", window)
+    copy = tmp_path / "copy"
+    shutil.copytree(template, copy)
+    for index in (copy / "log").glob("*.index"):
+        index.unlink()  # so that every segment is read
+    before = set(os.listdir(copy / "damaged"))
+    assert lost(copy) == 0
+    assert set(os.listdir(copy / "damaged")) == before
