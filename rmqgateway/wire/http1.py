@@ -253,7 +253,8 @@ class Http1Decoder:
             upgrade if upgrade is not None and b"upgrade" in options else b"",
         )
 
-    def _read_length(self, events: list[Event]) -> bool:
+    def _take_body(self, events: list[Event]) -> bool:
+        """Give what has come of the `_left` bytes; whether that was all."""
         buffer = self._buffer
         if not buffer:
             return False
@@ -261,7 +262,10 @@ class Http1Decoder:
         del buffer[: len(data)]
         self._left -= len(data)
         events.append(BodyData(data))
-        if self._left:
+        return not self._left
+
+    def _read_length(self, events: list[Event]) -> bool:
+        if not self._take_body(events):
             return False
         events.append(RequestEnd())
         self._state = _HELD
@@ -293,14 +297,7 @@ class Http1Decoder:
         return True
 
     def _read_chunk_data(self, events: list[Event]) -> bool:
-        buffer = self._buffer
-        if not buffer:
-            return False
-        data = bytes(buffer[: self._left])
-        del buffer[: len(data)]
-        self._left -= len(data)
-        events.append(BodyData(data))
-        if self._left:
+        if not self._take_body(events):
             return False
         self._state = _CHUNK_CRLF
         return True
