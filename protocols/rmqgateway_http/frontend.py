@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpFrontEnd", "HttpFrontEndSettings", "front_end"]
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+#: OPTIONS too: which methods a path has is known here, not to the core.
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 #: Request headers that pages of allowed origins may send. Names of properties differ: pages send those in JSON.
 _ALLOW_HEADERS = (
     "content-encoding", "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time", "ce-dataschema",

@@ -9,13 +9,16 @@ import msgspec
 
 from rmqgateway import __version__
 from rmqgateway_http import codec_json
-from rmqgateway_http.codec_json import EnvelopeIn, Problem, schema_types
+from rmqgateway_http.codec_json import Acknowledgement, EnvelopeIn, Problem, schema_types
 from rmqgateway_http.operations import OPERATIONS, SENDING, Operation
 from rmqgateway_http.problems import WORDS
 
 __all__ = ["make_document"]
 
 _REF = "#/components/schemas/{name}"
+_REFUSED = {"$ref": "#/components/responses/Refusal"}
+#: Variables of a path that can be out of date.
+_HANDLES = {"receipt_handle", "recall_handle", "transaction", "reply_to"}
 _VARIABLES = re.compile(r"\{(\w+)\}")
 _VARIABLE_TEXTS = {
     "topic": "The topic's name.",
@@ -26,8 +29,14 @@ _VARIABLE_TEXTS = {
     "reply_to": "Of the request that was received.",
     "queue": "The queue's number.",
 }
-_IVAR = re.compile(r":ivar ([\w, ]+): ((?:(?!:ivar)[\s\S])*)")
 _TEXT = {"type": "string"}
+#: RocketMQ's own rules for names (``rmqgateway.namespaces``); those of its own topics and groups are longer.
+_VARIABLE_SCHEMAS: dict[str, dict[str, Any]] = {
+    "topic": {**_TEXT, "pattern": "^[%|a-zA-Z0-9_-]{1,127}$"},
+    "group": {**_TEXT, "pattern": "^[%|a-zA-Z0-9_-]{1,120}$"},
+    "queue": {"type": "integer", "minimum": 0, "maximum": 65535},
+}
+_IVAR = re.compile(r":ivar ([\w, ]+): ((?:(?!:ivar)[\s\S])*)")
 _EVENT = {"type": "object", "required": ["specversion", "id", "source", "type"], "properties": {"specversion": {"const": "1.0"}}}
 
 
@@ -58,6 +67,16 @@ def make_document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "responses": {
+                "Refusal": {
+                    "description": "A refusal, with RocketMQ's word for the reason. Of 429 and 503 Retry-After says when to ask again.",
+                    "headers": {
+                        "retry-after": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}},
+                        "x-request-id": {"description": "As in the body.", "schema": _TEXT},
+                    },
+                    "content": {"application/problem+json": {"schema": _ref(Problem)}},
+                }
+            },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic", "description": "Access key and secret key; over TLS only."},
@@ -78,7 +97,13 @@ def _describe(schema: dict[str, Any], docstring: str) -> None:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {**_TEXT, "minLength": 1}, "description": _VARIABLE_TEXTS[name]}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": _VARIABLE_SCHEMAS.get(name, {**_TEXT, "minLength": 1}),
+            "description": _VARIABLE_TEXTS[name],
+        }
         for name in _VARIABLES.findall(operation.path)
     ]
     parameters += [
@@ -92,17 +117,27 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {str(status): _response(operation, status, body) for status, body in operation.responses.items()},
     }
-    made["responses"]["default"] = {
-        "description": "A refusal, with RocketMQ's word for the reason.",
-        "content": {"application/problem+json": {"schema": _ref(Problem)}},
-    }
     if operation.name == "readiness":
         made["responses"]["503"] = _response(operation, 503, operation.responses[200])
+    for status in _refusals(operation):
+        made["responses"].setdefault(str(status), _REFUSED)
     if operation.request is SENDING:
         made["requestBody"] = {"required": False, "content": _sending(operation)}
     elif operation.request is not None:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(operation.request)}}}
     return made
+
+
+def _refusals(operation: Operation) -> list[int]:
+    """Every status with which the operation can be refused, by the gateway or by the server of HTTP."""
+    found = {400, 401, 403, 404, 408, 421, 429, 431, 500, 501, 503}
+    if operation.path.startswith("/v1/"):
+        found |= {409, 502, 504, 507}
+    if operation.request is not None:
+        found |= {413, 415}
+    if _HANDLES & set(_VARIABLES.findall(operation.path)) or operation.request is Acknowledgement:
+        found.add(410)
+    return sorted(found)
 
 
 def _sending(operation: Operation) -> dict[str, Any]:

@@ -132,9 +132,11 @@ OPERATIONS: tuple[Operation, ...] = (
         (*_SEND, duration("timeout", "Wait so long for the reply.", _MAX_WAIT_MS, "3s")), SENDING, {200: MessageOut},
     ),
     Operation("reply", "POST", "/v1/replies/{reply_to}", replies.reply, "Requests and replies", _SEND, SENDING, {204: None}),
-    Operation("receive", "GET", f"{_GROUP}/messages", receiving.receive, "Consuming", _RECEIVE, None, {200: MessagesOut}),
+    Operation("receive", "GET", f"{_GROUP}/messages", receiving.receive, "Consuming", _RECEIVE, None,
+        {200: MessagesOut, 204: None}),
     Operation(
-        "receive_by_post", "POST", f"{_GROUP}/messages", receiving.receive, "Consuming", _RECEIVE, None, {200: MessagesOut},
+        "receive_by_post", "POST", f"{_GROUP}/messages", receiving.receive, "Consuming", _RECEIVE, None,
+        {200: MessagesOut, 204: None},
         summary="The same as GET, for those who must not cache or repeat it.",
     ),
     Operation("stream", "GET", f"{_GROUP}/stream", streams.stream, "Consuming", (

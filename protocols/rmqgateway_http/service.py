@@ -79,6 +79,9 @@ class HttpService:
         from rmqgateway_http.operations import NOTHING
 
         call = Call(self, request, NOTHING, ())
+        if allow and request.method == "OPTIONS":
+            request.respond(204, ((b"allow", ", ".join((*allow, "OPTIONS")).encode()),))
+            return
         if allow:
             names = ", ".join(allow)
             error = refused(405, request.path[:200], names, request.method.encode()[:40], ((b"allow", names.encode()),))

@@ -21,13 +21,31 @@ _STATUS = {
     Code.NOT_READY: 503,
     Code.TIMEOUT: 408,
 }
+#: The word of RocketMQ's API (``apache.rocketmq.v2.Code``) for a status; "BAD_REQUEST" for all others.
+_WORDS = {
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    408: "REQUEST_TIMEOUT",
+    413: "MESSAGE_BODY_TOO_LARGE",
+    429: "TOO_MANY_REQUESTS",
+    500: "INTERNAL_SERVER_ERROR",
+    501: "UNSUPPORTED",
+    503: "TOO_MANY_REQUESTS",
+}
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
 def problem(status: int, detail: str, more: Fields = ()) -> tuple[int, Fields, bytes]:
     """Status, headers and body of a refusal: the arguments of ``IRequest.respond``."""
-    body = {"type": "about:blank", "title": reason_phrase(status).decode(), "status": status, "detail": detail}
+    body = {
+        "type": "about:blank",
+        "title": reason_phrase(status).decode(),
+        "status": status,
+        "code": _WORDS.get(status, "BAD_REQUEST"),
+        "detail": detail,
+    }
     return status, _HEADERS + more, msgspec.json.encode(body)
 
 

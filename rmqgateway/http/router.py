@@ -106,14 +106,15 @@ class Resolved:
         self._by_type: dict[bytes | None, Route | None] = {}
 
     def route_for(self, content_type: bytes | None) -> Route | None:
-        """The route that takes a body of this Content-Type (as sent; None: there is no body), or None: 415."""
+        """The route that takes a body of this Content-Type (as sent; None: there is no body), or None: 404, 405 or 415."""
         try:
             return self._by_type[content_type]
         except KeyError:
             pass
         found: Route | None = None
         if content_type is None:
-            found = self.routes[0] if self.routes else None
+            # What takes every path does so for its own media types only (gRPC): a request without any is not meant for it.
+            found = next((route for route in self.routes if route.any_type or route.path != "/"), None)
         else:
             media_type = content_type.split(b";", 1)[0].strip().lower()
             for route in self.routes:

@@ -176,7 +176,7 @@ class HttpServer:
         if resolved.error:
             request.respond(*problem(400, resolved.error))
         elif request.method == "OPTIONS" and resolved.allow:
-            request.respond(204, ((b"allow", ", ".join(resolved.allow).encode()),))
+            request.respond(204, ((b"allow", ", ".join(resolved.named or resolved.allow).encode()),))
         elif not resolved.named:
             request.respond(*problem(404, f"nothing is served at {resolved.path[:200]}"))
         elif request.method not in resolved.named:

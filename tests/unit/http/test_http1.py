@@ -412,6 +412,7 @@ def test_a_bad_query_that_nobody_catches_is_the_clients_fault() -> None:
     assert answered.json() == {
         "type": "about:blank",
         "title": "Bad Request",
+        "code": "BAD_REQUEST",
         "status": 400,
         "detail": "query: expected UTF-8",
     }

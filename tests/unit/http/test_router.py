@@ -116,3 +116,10 @@ def test_the_caches_are_bounded() -> None:
     assert len(found._by_type) <= 32
     pages.resolve(b"GET", b"/" + b"x" * 1000)
     assert not any(len(path) > 256 for _, path in pages._cache)
+
+
+def test_a_request_without_a_media_type_is_not_for_what_takes_every_path_but_only_its_own_types() -> None:
+    found = router(grpc=[GRPC], pages=[RouteDeclaration(("GET",), "/healthz")]).resolve(b"POST", b"/healthz")
+    assert found.route_for(None) is None
+    assert found.route_for(b"application/grpc") is not None
+    assert found.named == ("GET", "HEAD", "OPTIONS")
