@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import zlib
 from collections.abc import Coroutine
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +16,7 @@ from rmqgateway.context import Credential
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway_http.codec_json import encode_json, gunzip, read_json
 from rmqgateway_http.codec_parameters import read_query
+from rmqgateway_http.compressing import GZIPPED, compress, takes_gzip
 from rmqgateway_http.problems import status_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rmqgateway_http.operations import Operation
     from rmqgateway_http.service import HttpService
 
-__all__ = ["JSON", "Call", "fields_of"]
+__all__ = ["JSON", "Call", "Fields", "fields_of"]
 
 log = Logger(namespace="rmqgateway.http")
 
@@ -38,7 +38,6 @@ _JSON_TYPE = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 #: The same object each time, so that the head of the response is made once.
 JSON: Fields = (_JSON_TYPE, _NO_STORE)
-_GZIPPED: Fields = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 #: What curl says of ``-d`` when it is not told better.
 _JSON_TYPES = frozenset({b"application/json", b"application/x-www-form-urlencoded", b""})
 
@@ -130,10 +129,9 @@ class Call:
         if self.context.request_id:
             headers += ((b"x-request-id", self.context.request_id.encode()),)
         least = self.settings.gzip_from
-        if least and len(body) >= least and _takes_gzip(request.fields.get(b"accept-encoding")):
-            deflater = zlib.compressobj(1, zlib.DEFLATED, 31)
-            body = deflater.compress(body) + deflater.flush()
-            headers += _GZIPPED
+        if least and len(body) >= least and takes_gzip(request.fields.get(b"accept-encoding")):
+            body = compress(body)
+            headers += GZIPPED
         request.respond(status, headers, body)
 
     def answer_json(self, status: int, value: object) -> None:
@@ -205,16 +203,6 @@ def _media_type(given: bytes) -> bytes:
 def _request_id(given: bytes) -> str:
     """What the client called its request; one that could not be sent back as it came is cut."""
     return "".join(character for character in given[:128].decode("ascii", "ignore") if character.isprintable())
-
-
-def _takes_gzip(accepted: bytes | None) -> bool:
-    if accepted is None or b"gzip" not in accepted:
-        return False
-    for item in accepted.lower().split(b","):
-        coding, _, weight = item.partition(b";")
-        if coding.strip() == b"gzip":
-            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
-    return False
 
 
 def _credential(given: bytes, request: Request) -> Credential:

@@ -52,7 +52,7 @@ class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """A message to send. One of `body`, `body_base64` and `json` at most; none is an empty body.
 
     :ivar json: any JSON value; its text is the body. :ivar delay: "90s", "5m", or seconds.
-    :ivar deliver_at: milliseconds since 1970, or RFC 3339.
+    :ivar deliver_at: milliseconds since 1970, or RFC 3339. :ivar lite_topic: of a topic of type LITE.
     """
 
     body: str | None = None
@@ -67,6 +67,7 @@ class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     deliver_at: int | str | None = None
     queue_id: Annotated[int, msgspec.Meta(ge=-1, le=65535)] = -1
     priority: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    lite_topic: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 class EnvelopeIn(MessageIn, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -103,6 +104,7 @@ class MessageOut(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A message. Its body is `body` where that is UTF-8 text, else `body_base64`. Times are ms since 1970.
 
     :ivar receipt_handle: for acknowledging it. :ivar delivery_attempt: 1 for the first.
+    :ivar born_at, born_host: when and from which address it was sent, or what its producer said instead.
     :ivar reply_to: of a request: where the reply goes. :ivar transaction: of an undecided one: for commit and rollback.
     :ivar problem: why there is no body: it cannot be uncompressed.
     """
@@ -116,9 +118,12 @@ class MessageOut(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     keys: list[str] = []
     properties: dict[str, str] = {}
     message_group: str = ""
+    lite_topic: str = ""
+    priority: int | msgspec.UnsetType = msgspec.UNSET
     queue_id: int | msgspec.UnsetType = msgspec.UNSET
     queue_offset: int | msgspec.UnsetType = msgspec.UNSET
     born_at: int = 0
+    born_host: str = ""
     stored_at: int = 0
     delivery_attempt: int = 0
     deliver_at: int = 0

@@ -6,10 +6,13 @@ import base64
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from rmqgateway.errors import WireError
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_body import readable_body
 from rmqgateway.wire.message_const import SYSTEM_PROPERTIES
+from rmqgateway.wire.message_id import host_text
 from rmqgateway.wire.message_properties import decode_properties
 from rmqgateway_http.codec_handles import ReplyAddress, write_token
 from rmqgateway_http.codec_json import MessageOut
@@ -61,7 +64,10 @@ def message_out(
             get("TTL", ""),
         )
         fields["reply_to"] = write_token(address)
-    deliver_at = get("TIMER_OUT_MS") or get("TIMER_DELIVER_MS") or ""
+    deliver_at = get("TIMER_DELIVER_MS") or get("TIMER_OUT_MS") or ""
+    priority = get("_SYS_MSG_PRIORITY_", "")
+    if priority.isascii() and priority.isdigit() and len(priority) < 10:
+        fields["priority"] = int(priority)
     return MessageOut(
         message_id=get("UNIQ_KEY", ""),
         receipt_handle=receipt_handle,
@@ -72,7 +78,9 @@ def message_out(
         message_group=get("__SHARDINGKEY", ""),
         queue_id=stored.queue_id,
         queue_offset=stored.queue_offset,
+        lite_topic=get("__LITE_TOPIC", ""),
         born_at=stored.born_timestamp,
+        born_host=get("__BORNHOST") or host_text(stored.born_host)[0],
         stored_at=stored.store_timestamp,
         delivery_attempt=delivery_attempt,
         deliver_at=int(deliver_at) if deliver_at.isascii() and deliver_at.isdigit() else 0,
@@ -100,6 +108,11 @@ def raw_headers(found: MessageOut) -> list[tuple[bytes, bytes]]:
         ("tag", found.tag),
         ("keys", " ".join(found.keys)),
         ("message-group", found.message_group),
+        ("lite-topic", found.lite_topic),
+        ("priority", "" if found.priority is msgspec.UNSET else str(found.priority)),
+        ("born-at", str(found.born_at)),
+        ("born-host", found.born_host),
+        ("deliver-at", str(found.deliver_at or "")),
         ("queue-id", str(found.queue_id)),
         ("queue-offset", str(found.queue_offset)),
         ("delivery-attempt", str(found.delivery_attempt or "")),

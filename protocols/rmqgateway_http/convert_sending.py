@@ -43,6 +43,7 @@ SEND_PARAMETERS: dict[str, Parameter] = {
         moment("deliver_at", "Deliver at this time: ms since 1970, or RFC 3339."),
         number("queue_id", "Store in this queue instead of one that the gateway chooses.", 0, 65535),
         number("priority", "RocketMQ 5.5's priority.", 0, 255),
+        text("lite_topic", "A lite topic of the topic, where that is of type LITE.", 64),
     )
 }
 _KNOWN_HEADERS = {one.replace("_", "-").encode(): one for one in SEND_PARAMETERS}
@@ -115,7 +116,7 @@ def read_raw(
     get = found.get
     return _draft(
         body, new_id(), get("tag", ""), get("keys", "").replace(",", " ").split(), properties or {}, get("message_group", ""),
-        get("delay"), get("delay_level"), get("deliver_at"), get("queue_id", -1), get("priority"),
+        get("delay"), get("delay_level"), get("deliver_at"), get("queue_id", -1), get("priority"), get("lite_topic", ""),
     )  # fmt: skip
 
 
@@ -169,7 +170,7 @@ def _from_json(message: MessageIn, new_id: Callable[[], str], where: str) -> Dra
     keys = message.keys.replace(",", " ").split() if isinstance(message.keys, str) else message.keys
     return _draft(
         body, new_id(), message.tag, keys, message.properties, message.message_group, delay, message.delay_level, deliver_at,
-        message.queue_id, message.priority,
+        message.queue_id, message.priority, message.lite_topic,
     )  # fmt: skip
 
 
@@ -185,6 +186,7 @@ def _draft(
     deliver_at: int | None,
     queue_id: int,
     priority: int | None,
+    lite_topic: str,
 ) -> Draft:
     if (delay is not None) + (delay_level is not None) + (deliver_at is not None) > 1:
         raise GatewayError(Code.BAD_DELIVERY_TIME, "expected one of delay, delay_level and deliver_at")
@@ -214,6 +216,8 @@ def _draft(
         named["TIMER_DELIVER_MS"] = str(deliver_at)
     if priority is not None:
         named["_SYS_MSG_PRIORITY_"] = str(priority)
+    if lite_topic:
+        named["__LITE_TOPIC"] = lite_topic
     named["UNIQ_KEY"] = message_id
     return Draft(body, named, queue_id, group)
 

@@ -40,6 +40,7 @@ class HttpFrontEndSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     :ivar max_wait_s: the longest long poll.
     :ivar invisible_s: how long a received message stays invisible to others when the request does not say.
     :ivar gzip_from: responses of at least this size are compressed for clients that accept it; 0 is never.
+    :ivar gzip_streams: streams that are compressed at the same time, 32 KiB each; those beyond are not, whatever they accept.
     :ivar stream_window: how many messages a stream's client may have unsettled when it does not say.
     :ivar stream_bytes: a stream whose client has left so much unread gets nothing more until it has read half.
     :ivar stream_ping_s: a stream without messages says so every so often, so that what is between keeps it open.
@@ -52,6 +53,7 @@ class HttpFrontEndSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     max_wait_s: float = 30.0
     invisible_s: float = 60.0
     gzip_from: int = 1024
+    gzip_streams: int = 1000
     stream_window: int = 32
     stream_bytes: int = 64 * 1024
     stream_ping_s: float = 15.0
@@ -77,8 +79,9 @@ class HttpFrontEnd:
         for field, most in (("max_wait_s", 30.0), ("resume_s", 60.0)):
             if not 0 <= getattr(settings, field) <= most:
                 raise ValueError(f"{field}: expected 0 to {most:g}, got {getattr(settings, field)}")
-        if settings.gzip_from < 0:
-            raise ValueError(f"gzip_from: expected 0 or more, got {settings.gzip_from}")
+        for field in ("gzip_from", "gzip_streams"):
+            if getattr(settings, field) < 0:
+                raise ValueError(f"{field}: expected 0 or more, got {getattr(settings, field)}")
         self._settings = settings
         self._service = None
 

@@ -69,7 +69,7 @@ def make_document() -> dict[str, Any]:
             "schemas": components,
             "responses": {
                 "Refusal": {
-                    "description": "A refusal, with RocketMQ's word for the reason. Of 429 and 503 Retry-After says when to ask again.",
+                    "description": "A refusal, with RocketMQ's word for the reason; Retry-After with what may succeed later.",
                     "headers": {
                         "retry-after": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}},
                         "x-request-id": {"description": "As in the body.", "schema": _TEXT},

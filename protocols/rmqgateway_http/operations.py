@@ -80,6 +80,7 @@ BODY = choice("body", "How bodies are written: auto is text where it is UTF-8, e
 FIFO = boolean("fifo", "In order per message group; without it as the group is configured.")
 QUEUE = number("queue_id", "One queue only.", 0, 65535)
 MAX_BYTES = number("max_bytes", "So many bytes of messages at most; the first comes in any case.", 1, 1 << 28)
+LITE = text("lite_topics", "Of a topic of type LITE: which of its lite topics, separated by commas.")
 RAW = boolean("raw", "The request's body is the message's, whatever its content type.")
 PRODUCER_GROUP = text("producer_group", "Who is asked if nobody ends the transaction; the topic's name without it.", 255)
 
@@ -100,6 +101,7 @@ _RECEIVE = (
     QUEUE,
     MAX_BYTES,
     BODY,
+    LITE,
     text("attempt_id", "Repeating a receive of an ordered group with the same id gives the same messages.", 255),
     boolean("raw", "One message, its body as it is; the rest in headers. 204 if there is none."),
 )
@@ -140,7 +142,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="The same as GET, for those who must not cache or repeat it.",
     ),
     Operation("stream", "GET", f"{_GROUP}/stream", streams.stream, "Consuming", (
-        number("max", "So many unsettled messages at most.", 1, 1024), INVISIBLE, FILTER, SQL, FIFO, BODY,
+        number("max", "So many unsettled messages at most.", 1, 1024), INVISIBLE, FILTER, SQL, FIFO, BODY, LITE,
         choice("ack", "Who acknowledges: the gateway after writing, or the client.", ("auto", "explicit")),
         choice("format", "sse, or JSON lines (Accept: application/x-ndjson says the same).", ("sse", "ndjson")),
         duration("resume", "Messages of a broken event stream wait so long for the client to come back.", 60_000, "2s"),

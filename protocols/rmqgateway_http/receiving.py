@@ -35,7 +35,7 @@ from rmqgateway_http.problems import PROBLEMS
 if TYPE_CHECKING:
     from rmqgateway.commands import AckResult, AckResults, ReceivedMessage, ReceivedMessages
 
-__all__ = ["acknowledge", "acknowledge_many", "change_invisible", "dead_letter", "filter_of", "give_back", "peek", "receive"]
+__all__ = ["acknowledge", "acknowledge_many", "change_invisible", "dead_letter", "filter_of", "give_back", "lite_topics_of", "peek", "receive"]
 
 _NDJSON = b"application/x-ndjson"
 _OCTETS = b"application/octet-stream"
@@ -49,6 +49,12 @@ def filter_of(values: dict[str, Any]) -> Filter:
     if sql:
         return Filter(sql, FilterType.SQL92)
     return Filter(tags) if tags else TAG_ALL
+
+
+def lite_topics_of(values: dict[str, Any]) -> tuple[str, ...]:
+    """The lite topics that a request names."""
+    given: str = values.get("lite_topics", "")
+    return tuple([name for name in given.replace(" ", "").split(",") if name]) if given else ()
 
 
 def receive(call: Call) -> None:
@@ -69,6 +75,7 @@ def receive(call: Call) -> None:
         filter_of(values),
         get("fifo"),
         get("attempt_id", ""),
+        lite_topics=lite_topics_of(values),
     )
     result = call.gateway.execute(call.context, command)
     body_as = get("body", "auto")

@@ -14,6 +14,7 @@ from rmqgateway.errors import Code, GatewayError
 from rmqgateway.wire.consistent_hash import consistent_hash, java_hash
 from rmqgateway.wire.message_id import UniqueIdGenerator
 from rmqgateway_http.call import Call, refused
+from rmqgateway_http.compressing import takes_gzip
 from rmqgateway_http.operations import find
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ _MAX_ROUTES = 10_000
 
 class HttpService:
     """:ivar in_streams: which stream delivered an unsettled message, by group, topic and handle.
-    :ivar streams: by their ids. :ivar checkers: by user and producer group. :ivar asker: who waits for replies."""
+    :ivar streams: by their ids. :ivar checkers: by user and producer group. :ivar asker: who waits for replies.
+    :ivar compressed_streams: open ones; each has a compressor."""
 
     def __init__(self, gateway: Any, settings: HttpFrontEndSettings) -> None:
         self.gateway = gateway
@@ -41,6 +43,7 @@ class HttpService:
         self.streams: dict[str, Stream] = {}
         self.checkers: dict[tuple[str | None, str], Checker] = {}
         self.asker: Asker | None = None
+        self.compressed_streams = 0
         self.instance = os.urandom(4)
         self._ids = UniqueIdGenerator(self.instance, os.getpid(), int.from_bytes(os.urandom(4), "big"))
         self._routes: dict[str, tuple[float, int]] = {}
@@ -109,6 +112,15 @@ class HttpService:
             self._routes.clear()
         self._routes[topic] = now + _ROUTE_S, queues
         return queues
+
+    def may_compress(self, request: Request) -> bool:
+        """Whether a stream is to be compressed: its client accepts it, and there are not too many already."""
+        settings = self.settings
+        return (
+            settings.gzip_from > 0
+            and self.compressed_streams < settings.gzip_streams
+            and takes_gzip(request.fields.get(b"accept-encoding"))
+        )
 
     def check_wait(self, wait_ms: int) -> int:
         """:raise GatewayError: BAD_POLLING_TIME: longer than the setting allows."""

@@ -24,7 +24,7 @@ from rmqgateway.errors import Code, GatewayError
 from rmqgateway.interfaces import ISubscriptionSink
 from rmqgateway.message import TAG_ALL
 from rmqgateway.subscription import Settlement, Subscription
-from rmqgateway_http.call import Call
+from rmqgateway_http.call import Call, Fields
 from rmqgateway_http.codec_handles import (
     MAX_LISTED,
     append_handle,
@@ -33,9 +33,10 @@ from rmqgateway_http.codec_handles import (
     write_receipt_handle,
 )
 from rmqgateway_http.codec_json import encode_json
+from rmqgateway_http.compressing import GZIPPED, StreamCompressor
 from rmqgateway_http.convert_receiving import message_out
 from rmqgateway_http.problems import problem_value, status_of
-from rmqgateway_http.receiving import filter_of
+from rmqgateway_http.receiving import filter_of, lite_topics_of
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
@@ -81,6 +82,7 @@ async def _open(call: Call) -> None:
         get("fifo"),
         auto_renew=get("ack", "auto") == "explicit",
         batch=min(get("max", call.settings.stream_window), 32),
+        lite_topics=lite_topics_of(values),
     )
     last = (call.request.fields.get(b"last-event-id") or b"").decode("utf-8", "replace") or get("last_event_id", "")
     if last:
@@ -131,6 +133,7 @@ class Stream:
         self._end_call: IDelayedCall | None = None
         self._ping_call: IDelayedCall | None = None
         self._quiet = True
+        self._compressor: StreamCompressor | None = None
         self._gone = self._closed = self._paused = False
         self.id = os.urandom(8).hex()
         information = request.information
@@ -151,10 +154,19 @@ class Stream:
     def _start(self) -> None:
         """It was not refused at once: what comes now is a stream."""
         if not self._request.started:
-            self._request.start(200, _EVENTS if self._as_events else _LINES)
+            headers: Fields = _EVENTS if self._as_events else _LINES
+            if self._service.may_compress(self._request):
+                self._compressor = StreamCompressor()
+                self._service.compressed_streams += 1
+                headers += GZIPPED
+            self._request.start(200, headers)
             if self._as_events:
-                self._request.write(_RETRY)
+                self._write(_RETRY)
             self._ping_call = self._reactor.callLater(self._service.settings.stream_ping_s, self._ping)
+
+    def _write(self, data: bytes) -> None:
+        compressor = self._compressor
+        self._request.write(data if compressor is None else compressor.piece(data))
 
     def deliver(self, delivery: Delivery) -> None:
         """See `ISubscriptionSink`."""
@@ -170,9 +182,9 @@ class Stream:
         request = self._request
         if self._as_events:
             event_id = write_event_id(self.id, number, self._list(shown)).encode()
-            request.write(b"id: %b\ndata: %b\n\n" % (event_id, data))
+            self._write(b"id: %b\ndata: %b\n\n" % (event_id, data))
         else:
-            request.write(data + b"\n")
+            self._write(data + b"\n")
         self._quiet = False
         if request.buffered() > self._high:
             self._pause()
@@ -221,14 +233,19 @@ class Stream:
             self._close()
             return
         value = encode_json(problem_value(found))
-        self._request.write(b"event: problem\ndata: %b\n\n" % value if self._as_events else b'{"problem":%b}\n' % value)
-        self._request.finish()
+        self._write(b"event: problem\ndata: %b\n\n" % value if self._as_events else b'{"problem":%b}\n' % value)
+        self._finish()
         self._close()
+
+    def _finish(self) -> None:
+        if self._compressor is not None:
+            self._request.write(self._compressor.end())
+        self._request.finish()
 
     def _ping(self) -> None:
         self._ping_call = self._reactor.callLater(self._service.settings.stream_ping_s, self._ping)
         if self._quiet and not self._paused:
-            self._request.write(b":\n\n" if self._as_events else b"\n")
+            self._write(b":\n\n" if self._as_events else b"\n")
         self._quiet = True
 
     # Settling.
@@ -315,7 +332,8 @@ class Stream:
 
     def _drain(self, deadline: float, reason: str) -> None:
         """The gateway stops: a clean end; EventSource comes again, elsewhere if possible."""
-        self._request.finish()
+        if self._request.started:
+            self._finish()
         self._close()
 
     def _cut(self, reason: str) -> None:
@@ -328,6 +346,8 @@ class Stream:
         if self._closed:
             return succeed(None)
         self._closed = True
+        if self._compressor is not None:
+            self._service.compressed_streams -= 1
         for call in (self._settle_call, self._end_call, self._ping_call):
             if call is not None and call.active():
                 call.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from typing import Any
 
 import msgspec
@@ -313,3 +315,47 @@ def test_a_foreign_stream_is_left_alone() -> None:
     body = msgspec.json.encode({"last_event_id": one})
     api.problem(403, "POST", f"{PLACE}/acks", [JSON, ("Authorization", "Bearer other")], body)
     api.request("POST", f"{PLACE}/acks", [JSON, ("Authorization", "Bearer mine")], body, 200)
+
+
+GZIP = ("Accept-Encoding", "gzip, br")
+
+
+@pytest.mark.parametrize(("headers", "separator"), [([GZIP], b"\n\n"), ([GZIP, LINES], b"\n")])
+def test_each_event_of_a_compressed_stream_can_be_read_when_it_comes(
+    headers: list[tuple[str, str]], separator: bytes
+) -> None:
+    api = Api()
+    events = Events(api, headers=headers)
+    assert (events.start.header("content-encoding"), events.start.header("vary")) == ("gzip", "accept-encoding")
+    for number in range(3):
+        send(api, f"{number}")
+        inflater = zlib.decompressobj(31)
+        text = inflater.decompress(events.client.response(whole=False).body)
+        assert text.endswith(separator) and b'"body":"%d"' % number in text
+    api.world.advance(31)
+    assert len(zlib.decompressobj(31).decompress(events.client.response(whole=False).body)) > len(text)
+
+
+def test_a_compressed_stream_ends_as_gzip_does() -> None:
+    api = Api()
+    events = Events(api, headers=[GZIP])
+    send(api, "1")
+    api.world.gateway.drain(10.0, "stop")
+    answer = events.client.response()
+    assert b'"body":"1"' in gzip.decompress(answer.body)
+
+
+def test_no_more_streams_are_compressed_than_the_setting_says() -> None:
+    api = Api(gzip_streams=1)
+    first = Events(api, headers=[GZIP])
+    second = Events(api, headers=[GZIP])
+    assert (first.start.header("content-encoding"), second.start.header("content-encoding")) == ("gzip", None)
+    first.client.close()
+    api.world.advance(3)
+    assert Events(api, headers=[GZIP]).start.header("content-encoding") == "gzip"
+
+
+@pytest.mark.parametrize(("header", "setting"), [("gzip;q=0", 1024), ("identity", 1024), ("gzip", 0)])
+def test_streams_that_are_not_compressed(header: str, setting: int) -> None:
+    api = Api(gzip_from=setting)
+    assert Events(api, headers=[("Accept-Encoding", header)]).start.header("content-encoding") is None
