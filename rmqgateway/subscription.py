@@ -68,6 +68,7 @@ class Subscription(msgspec.Struct, frozen=True):
     :ivar accept_on_delivery: acknowledge each message once the sink has taken it (at most once from the client's side).
     :ivar batch: how many messages one receive asks for at most.
     :ivar init_mode: where a group begins that has never consumed a queue.
+    :ivar lite_topics: of the topic, which are wanted; none: the topic itself, or those that the client synchronised.
     """
 
     group: str
@@ -80,6 +81,7 @@ class Subscription(msgspec.Struct, frozen=True):
     batch: int = 32
     client_id: str = ""
     init_mode: InitMode = InitMode.MIN
+    lite_topics: tuple[str, ...] = ()
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -198,6 +200,7 @@ class ReceiveLoop:
                         fifo=wanted.fifo,
                         init_mode=wanted.init_mode,
                         client_id=wanted.client_id,
+                        lite_topics=wanted.lite_topics,
                     ),
                 )
                 self._receiving = received

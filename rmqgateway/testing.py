@@ -83,6 +83,7 @@ class World:
 
     :param manual: once started, groups of the store are committed by `store.commit()` only, so that a test can look between.
     :ivar clock: the monotonic clock and the timers; `advance` moves it and the wall clock.
+    :ivar peer_host: the address that new clients come from.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class World:
         self.backend = LocalBackend(self.store, self.settings, self.clock, outbox, lambda: self.wall_ms)
         self.gateway = Gateway(self.backend, self.clock, outbox=outbox, limits=limits)
         self._ports = iter(range(40_001, 65_000))
+        self.peer_host = "127.0.0.1"
         started = self.backend.start()
         self.settle()
         if started is not None:
@@ -126,7 +128,7 @@ class World:
 
     def session(self, takes_events: bool = True) -> TestSession:
         """A new client."""
-        peer = IPv4Address("TCP", "127.0.0.1", next(self._ports))
+        peer = IPv4Address("TCP", self.peer_host, next(self._ports))
         return TestSession(self.gateway, peer, "127.0.0.1:9876", takes_events)
 
     def start(self, session: TestSession, command: Command[R]) -> Deferred[R]:
@@ -150,7 +152,7 @@ class World:
 
     def connect(self, front_end: IConnectionFrontEnd) -> tuple[IProtocol, StringTransport]:
         """A connection to a front-end: its protocol, and the transport that has what it wrote."""
-        peer = IPv4Address("TCP", "127.0.0.1", next(self._ports))
+        peer = IPv4Address("TCP", self.peer_host, next(self._ports))
         information = ConnectionInformation(peer, "127.0.0.1:9876", False, "test")
         protocol = front_end.make_protocol(self.gateway, information)
         transport = StringTransport(IPv4Address("TCP", "127.0.0.1", 9876), peer)

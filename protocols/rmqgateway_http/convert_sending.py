@@ -67,6 +67,11 @@ class Draft:
         """Its unique key."""
         return self.named["UNIQ_KEY"]
 
+    @property
+    def is_lite(self) -> bool:
+        """Whether it is for a lite topic: then the topic must be of that type."""
+        return "__LITE_TOPIC" in self.named
+
     def message(self) -> Message:
         """:raise GatewayError: BAD_MESSAGE_PROPERTY."""
         named = self.named

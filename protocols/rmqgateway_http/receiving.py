@@ -35,7 +35,17 @@ from rmqgateway_http.problems import PROBLEMS
 if TYPE_CHECKING:
     from rmqgateway.commands import AckResult, AckResults, ReceivedMessage, ReceivedMessages
 
-__all__ = ["acknowledge", "acknowledge_many", "change_invisible", "dead_letter", "filter_of", "give_back", "lite_topics_of", "peek", "receive"]
+__all__ = [
+    "acknowledge",
+    "acknowledge_many",
+    "change_invisible",
+    "dead_letter",
+    "filter_of",
+    "give_back",
+    "lite_topics_of",
+    "peek",
+    "receive",
+]
 
 _NDJSON = b"application/x-ndjson"
 _OCTETS = b"application/octet-stream"

@@ -48,7 +48,7 @@ def _send_raw(body: bytes, call: Call) -> None:
             call.run(_send_ordered(call, [draft], False, False))
             return
         topic = call.names[0]
-        command = SendMessages(topic, (draft.message(),), topic)
+        command = SendMessages(topic, (draft.message(),), topic, check_type=draft.is_lite)
     except Exception:
         call.failed(Failure())
         return
@@ -103,17 +103,23 @@ def _send(body: bytes, call: Call) -> None:
     try:
         drafts, as_batch, as_list = read_drafts(call, body)
         if not as_list and not drafts[0].group:
-            command = SendMessages(call.names[0], (drafts[0].message(),), call.names[0])
+            draft = drafts[0]
+            command = SendMessages(call.names[0], (draft.message(),), call.names[0], check_type=draft.is_lite)
             call.gateway.perform(call.context, command, _sent, call)
             return
         if any(draft.group and draft.queue_id < 0 for draft in drafts):
             call.run(_send_ordered(call, drafts, as_batch, as_list))
             return
-        command = SendMessages(call.names[0], tuple([draft.message() for draft in drafts]), call.names[0], as_batch)
+        command = _many(call.names[0], drafts, as_batch)
     except Exception:
         call.failed(Failure())
         return
     call.gateway.perform(call.context, command, _sent_list if as_list else _sent, call)
+
+
+def _many(topic: str, drafts: list[Draft], as_batch: bool) -> SendMessages:
+    messages = tuple([draft.message() for draft in drafts])
+    return SendMessages(topic, messages, topic, as_batch, check_type=any(draft.is_lite for draft in drafts))
 
 
 async def _send_ordered(call: Call, drafts: list[Draft], as_batch: bool, as_list: bool) -> None:
@@ -122,7 +128,7 @@ async def _send_ordered(call: Call, drafts: list[Draft], as_batch: bool, as_list
     for draft in drafts:
         if draft.group and draft.queue_id < 0:
             draft.queue_id = await call.service.queue_of_group(call, topic, draft.group)
-    results = await call.execute(SendMessages(topic, tuple([draft.message() for draft in drafts]), topic, as_batch))
+    results = await call.execute(_many(topic, drafts, as_batch))
     (_sent_list if as_list else _sent)(call, results, None)
 
 

@@ -62,6 +62,7 @@ class Consuming:
             wait_ms=parameters.wait_ms,
             filter=TAG_ALL if parameters.tag == "*" else Filter(parameters.tag),
             fifo=parameters.operation is Operation.CONSUME_IN_ORDER,
+            lite_topics=parameters.lite_topics,
         )
         result = self._gateway.execute(request.context, command)
         if isinstance(result, Deferred):

@@ -15,18 +15,24 @@ from rmqgateway.errors import WireError
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_body import readable_body
 from rmqgateway.wire.message_const import SYSTEM_PROPERTIES
-from rmqgateway.wire.message_id import encode_offset_message_id
+from rmqgateway.wire.message_id import encode_offset_message_id, host_text
 from rmqgateway.wire.message_properties import decode_properties
 from rmqgateway_mqhttp.codec import escape, is_xml_text
 from rmqgateway_mqhttp.convert_publish import BASE64, BODY_ENCODING, DELIVERY_TIME, TRANSACTION_CHECK
 
 __all__ = ["message_id_of", "write_entry", "write_received"]
 
+#: Where a message was sent from; RocketMQ's own name of it is that of the Alibaba Cloud SDKs too.
+BORN_HOST = "__BORNHOST"
 #: How RocketMQ's own properties are called here.
 _NAMES = {
     "KEYS": "KEYS",
     "TIMER_DELIVER_MS": DELIVERY_TIME,
     "CHECK_IMMUNITY_TIME_IN_SECONDS": TRANSACTION_CHECK,
+    # A consumer may see these, a producer of this wire cannot set them.
+    BORN_HOST: BORN_HOST,
+    "_SYS_MSG_PRIORITY_": "_SYS_MSG_PRIORITY_",
+    "__LITE_TOPIC": "__LITE_TOPIC",
 }
 _HIDDEN = SYSTEM_PROPERTIES - _NAMES.keys() | {
     "REAL_TOPIC",
@@ -88,6 +94,9 @@ def write_entry(
     body, encoding = _body(message)
     digest = md5(body.encode(), usedforsecurity=False).hexdigest().upper()
     tag = named.get("TAGS", "")
+    born_host = stored_message.born_host(message)
+    if BORN_HOST not in named and born_host != stored_message.NO_HOST:
+        named[BORN_HOST] = host_text(born_host)[0]
     properties = _properties(named, encoding)
     published = stored_message.born_timestamp(message) or stored_message.store_timestamp(message)
     parts = [

@@ -39,7 +39,7 @@ _OPERATIONS = {
 #: Names are case-sensitive. A misspelt one is refused: without `tag` all messages would be consumed.
 _KNOWN = {
     "POST": frozenset({"ns"}),
-    "GET": frozenset({"ns", "consumer", "numOfMessages", "waitseconds", "tag", "trans"}),
+    "GET": frozenset({"ns", "consumer", "numOfMessages", "waitseconds", "tag", "trans", "liteTopics"}),
     "DELETE": frozenset({"ns", "consumer", "trans"}),
 }
 
@@ -49,6 +49,7 @@ class Parameters(msgspec.Struct, frozen=True):
 
     :ivar topic: and :ivar group: inner names; the group is "" for a publish, and where Go's SDK leaves it out.
     :ivar wait_ms: how long to wait for a message.
+    :ivar lite_topics: which of the topic's lite topics; ApsaraMQ has none, so the parameter ``liteTopics`` is ours.
     """
 
     operation: Operation
@@ -58,6 +59,7 @@ class Parameters(msgspec.Struct, frozen=True):
     max_messages: int = 1
     wait_ms: int = 0
     tag: str = "*"
+    lite_topics: tuple[str, ...] = ()
 
 
 def read_parameters(method: str, path: str, query: Sequence[tuple[str, str]]) -> Parameters:
@@ -105,6 +107,8 @@ def read_parameters(method: str, path: str, query: Sequence[tuple[str, str]]) ->
     tag = given.get("tag", "")
     if tag and operation is Operation.CONSUME_HALF:
         raise _bad("tag", "half messages are not filtered")
+    if "liteTopics" in given and operation is Operation.CONSUME_HALF:
+        raise _bad("liteTopics", "half messages are of no lite topic")
     return Parameters(
         operation,
         topic,
@@ -113,6 +117,7 @@ def read_parameters(method: str, path: str, query: Sequence[tuple[str, str]]) ->
         _number("numOfMessages", given.get("numOfMessages"), 1, MAX_MESSAGES),
         _number("waitseconds", given.get("waitseconds", "0"), 0, MAX_WAIT) * 1000,
         tag or "*",
+        tuple([name for name in given.get("liteTopics", "").split(",") if name]),
     )
 
 

@@ -20,9 +20,11 @@ from rmqgateway.commands import (
     ReceivedMessage,
     ReceivedMessages,
     ReceiveMessages,
+    SyncLiteSubscription,
 )
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.wire.bodies import decode_body
+from rmqgateway.wire.bodies.clients import LiteSubscriptionRequest
 from rmqgateway.wire.bodies.consuming import BatchAck, BatchAckMessageRequest, decode_bit_set
 from rmqgateway.wire.message_properties import set_property
 from rmqgateway.wire.remoting import encode_head, encode_response
@@ -128,13 +130,18 @@ def _with_handle(received: ReceivedMessage) -> bytes:
     """The message with its handle as a property, where the header cannot say it."""
     if not received.receipt_handle:
         return received.message
-    message = decode(received.message)
+    return with_property(received.message, b"POP_CK", received.receipt_handle)
+
+
+def with_property(stored: bytes, name: bytes, value: str) -> bytes:
+    """The message with one property more."""
+    message = decode(stored)
     return bytes(
         encode(
             message.topic,
             message.queue_id,
             message.body,
-            set_property(message.properties, b"POP_CK", received.receipt_handle.encode()),
+            set_property(message.properties, name, value.encode()),
             message.flag,
             message.sys_flag,
             message.born_timestamp,
@@ -146,6 +153,62 @@ def _with_handle(received: ReceivedMessage) -> bytes:
             message.queue_offset,
             message.physical_offset,
         )
+    )
+
+
+def parse_pop_lite(request: RemotingCommand, peer: Peer) -> ReceiveMessages:
+    """POP_LITE_MESSAGE: from the lite topics that the client of the header has subscribed to (LITE_SUBSCRIPTION_CTL)."""
+    ext = request.ext_fields
+    return ReceiveMessages(
+        group=text(ext, "consumerGroup"),
+        topic=text(ext, "topic"),
+        max_messages=int32(ext, "maxMsgNum"),
+        invisible_ms=int64(ext, "invisibleTime"),
+        wait_ms=max(0, int64(ext, "pollTime", 0)),
+        attempt_id=ext.get("attemptId", ""),
+        client_id=text(ext, "clientId"),
+    )
+
+
+def reply_pop_lite(reply: ReceivedMessages, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
+    """``PopLiteMessageResponseHeader``. A client composes a message's handle of the header's pop time and of the
+    message's properties INNER_MULTI_DISPATCH (the topic behind the lite topic) and INNER_MULTI_QUEUE_OFFSET, and how often
+    each was consumed before of the list ``orderCountInfo``."""
+    if not reply.messages:
+        reply_pop(reply, request, peer, out)
+        return
+    messages: list[bytes] = []
+    counts: list[str] = []
+    handles = [one.receipt_handle.split(" ") for one in reply.messages]
+    for received, parts in zip(reply.messages, handles, strict=True):
+        if len(parts) != 9:
+            raise GatewayError(Code.UNSUPPORTED, "POP_LITE_MESSAGE: the client has subscribed to no lite topic")
+        message = with_property(received.message, b"INNER_MULTI_DISPATCH", f"%LMQ%${request.ext_fields['topic']}${parts[8]}")
+        messages.append(with_property(message, b"INNER_MULTI_QUEUE_OFFSET", parts[7]))
+        counts.append(str(received.delivery_attempt - 1))
+    ext = {
+        "popTime": handles[0][1],
+        "invisibleTime": handles[0][2],
+        "reviveQid": handles[0][3],
+        "startOffsetInfo": f"0 0 {handles[0][0]}",
+        "msgOffsetInfo": f"0 0 {','.join([parts[7] for parts in handles])}",
+        "orderCountInfo": ";".join(counts),
+    }
+    place = len(out)
+    size = append_messages(messages, peer, out)
+    out.insert(place, encode_head(0, request.opaque, 1, ext, "FOUND", size, request.serialization))
+
+
+def parse_lite_subscription(request: RemotingCommand, peer: Peer) -> SyncLiteSubscription:
+    """LITE_SUBSCRIPTION_CTL, of one client, group and topic: whoever sends it sends one."""
+    body = decode_body(request.body, LiteSubscriptionRequest)
+    if body.subscription_set is None or len(body.subscription_set) != 1:
+        raise WireError(f"subscriptionSet: expected one, got {len(body.subscription_set or ())}", fatal=False)
+    (asked,) = body.subscription_set
+    if not (asked.group and asked.topic and asked.client_id):
+        raise WireError("subscriptionSet: expected a clientId, a group and a topic", fatal=False)
+    return SyncLiteSubscription(
+        asked.group, asked.topic, asked.client_id, asked.action or "", tuple(asked.lite_topic_set or ()), asked.version
     )
 
 
@@ -224,7 +287,7 @@ def reply_change_invisible_time(
 ) -> None:
     """``ChangeInvisibleTimeResponseHeader``: of these the client makes the new handle."""
     parts = reply.receipt_handle.split(" ")
-    if len(parts) == 8:
+    if len(parts) in (8, 9):
         ext = {"popTime": parts[1], "invisibleTime": parts[2], "reviveQid": parts[3]}
     else:
         ext = {"popTime": str(reply.pop_time), "invisibleTime": str(reply.invisible_ms), "reviveQid": "0"}
@@ -259,6 +322,11 @@ def reply_peek(reply: ReceivedMessages, request: RemotingCommand, peer: Peer, ou
 OPERATIONS = (
     Operation(RequestCode.POP_MESSAGE, ReceiveMessages, parse_pop, reply_pop, waits=True),
     Operation(RequestCode.ACK_MESSAGE, AckMessages, parse_ack, reply_ack),
+    Operation(RequestCode.POP_LITE_MESSAGE, ReceiveMessages, parse_pop_lite, reply_pop_lite, waits=True),
+    Operation(RequestCode.ACK_LITE_MESSAGE, AckMessages, parse_ack, reply_ack),
+    Operation(
+        RequestCode.LITE_SUBSCRIPTION_CTL, SyncLiteSubscription, parse_lite_subscription, reply_nothing, bulky=False
+    ),
     Operation(RequestCode.BATCH_ACK_MESSAGE, AckMessages, parse_batch_ack, reply_ack),
     Operation(
         RequestCode.CHANGE_MESSAGE_INVISIBLETIME,

@@ -11,6 +11,7 @@ from rmqgateway.user_message import UserMessage, to_message
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_body import readable_body
 from rmqgateway.wire.message_const import SYSTEM_PROPERTIES
+from rmqgateway.wire.message_id import host_text
 from rmqgateway.wire.message_properties import decode_properties, encode_properties
 from rmqgateway_websocket import frames
 from rmqgateway_websocket.frames import IncomingMessage, OutgoingMessage, Return
@@ -62,7 +63,7 @@ def message(sent: OutgoingMessage, more: dict[str, str] | None = None) -> Messag
             body, sent.properties, sent.tag, sent.keys, sent.message_group, sent.delay_ms, sent.message_id
         )
     )
-    if sent.deliver_at or sent.priority is not None or more:
+    if sent.deliver_at or sent.priority is not None or sent.lite_topic is not None or more:
         named = dict(more or {})
         if sent.deliver_at:
             if sent.delay_ms:
@@ -70,6 +71,8 @@ def message(sent: OutgoingMessage, more: dict[str, str] | None = None) -> Messag
             named["TIMER_DELIVER_MS"] = str(sent.deliver_at)
         if sent.priority is not None:
             named["_SYS_MSG_PRIORITY_"] = str(sent.priority)
+        if sent.lite_topic is not None:
+            named["__LITE_TOPIC"] = sent.lite_topic
         return Message(
             body, made.properties + encode_properties(named), -1 if sent.queue_id is None else sent.queue_id
         )
@@ -82,7 +85,10 @@ def send_messages(frame: frames.Send) -> commands.SendMessages:
     """:raise WireError: as `message`, or a transaction that is not one. :raise GatewayError: as `message`."""
     if not frame.transaction:
         return commands.SendMessages(
-            frame.topic, tuple([message(one) for one in frame.messages]), frame.producer_group
+            frame.topic,
+            tuple([message(one) for one in frame.messages]),
+            frame.producer_group,
+            check_type=any(one.lite_topic is not None for one in frame.messages),
         )
     if len(frame.messages) != 1 or not frame.producer_group:
         raise WireError("a transaction: expected one message and a producerGroup", fatal=False)
@@ -161,6 +167,7 @@ def subscription(frame: frames.Subscribe, client_id: str) -> Subscription:
         frame.auto_ack,
         client_id=client_id,
         init_mode=_start(frame.start),
+        lite_topics=frame.lite_topics,
     )
 
 
@@ -176,6 +183,7 @@ def receive(frame: frames.Receive, client_id: str) -> commands.ReceiveMessages:
         fifo=frame.fifo,
         init_mode=_start(frame.start),
         client_id=client_id,
+        lite_topics=frame.lite_topics,
     )
 
 
@@ -230,6 +238,7 @@ def incoming(stored: bytes, text_bodies: bool, receipt_handle: str = "", attempt
         stored_message.queue_id(stored),
         stored_message.queue_offset(stored),
         stored_message.born_timestamp(stored),
+        stored_message.born_host(stored),
         stored_message.store_timestamp(stored),
         receipt_handle,
         attempt,
@@ -244,6 +253,7 @@ def _incoming(
     queue_id: int,
     offset: int,
     born_timestamp: int,
+    born_host: bytes,
     store_timestamp: int,
     receipt_handle: str = "",
     attempt: int = 0,
@@ -275,11 +285,20 @@ def _incoming(
         queue_id=queue_id,
         offset=offset,
         born_timestamp=born_timestamp,
+        born_host=named.get("__BORNHOST") or (host_text(born_host)[0] if born_host else ""),
         store_timestamp=store_timestamp,
+        deliver_at=_number(named.get("TIMER_DELIVER_MS") or named.get("TIMER_OUT_MS")) or 0,
+        priority=_number(named.get("_SYS_MSG_PRIORITY_")),
+        lite_topic=named.get("__LITE_TOPIC", ""),
         receipt_handle=receipt_handle,
         delivery_attempt=attempt,
         reply_to=reply_to,
     )
+
+
+def _number(text: str | None) -> int | None:
+    """A number of at most 15 digits; what is none counts as absent."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def received(frame_id: int | str, reply: commands.ReceivedMessages, text_bodies: bool) -> frames.Received:
@@ -347,5 +366,5 @@ def reply(event: ReplyArrived, text_bodies: bool) -> tuple[str, IncomingMessage 
         except WireError as error:
             return correlation_id, GatewayError(Code.BAD_MESSAGE, f"the reply cannot be read: {error.message}")
     return correlation_id, _incoming(
-        event.topic, body, named, text_bodies, event.queue_id, -1, event.born_timestamp, event.store_timestamp
+        event.topic, body, named, text_bodies, event.queue_id, -1, event.born_timestamp, b"", event.store_timestamp
     )

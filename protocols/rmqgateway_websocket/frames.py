@@ -74,6 +74,8 @@ Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 QueueId = Annotated[int, Meta(ge=0, le=65_535)]
 Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 FilterType = Literal["TAG", "SQL92"]
+LiteTopic = Annotated[str, Meta(max_length=64, pattern="^[a-zA-Z0-9_-]+$")]
+LiteTopics = Annotated[tuple[LiteTopic, ...], Meta(max_length=1024)]
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -102,6 +104,7 @@ class OutgoingMessage(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     :ivar message_group: messages of one group are consumed in order. :ivar queue_id: the queue, instead of any.
     :ivar delay_ms: deliver it so much later; :ivar deliver_at: or at this time, ms since 1970.
     :ivar priority: greater is received earlier, where the topic is of type PRIORITY.
+    :ivar lite_topic: a lite topic of the topic, where that is of type LITE.
     """
 
     text: str | None = None
@@ -115,11 +118,14 @@ class OutgoingMessage(_Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     delay_ms: Milliseconds = 0
     deliver_at: Milliseconds = 0
     priority: Annotated[int, Meta(ge=0, le=65_535)] | None = None
+    lite_topic: LiteTopic | None = None
 
 
 class IncomingMessage(_Wire, frozen=True, kw_only=True):
     """A message as it was stored; its body is in `text` (JSON, where it is UTF-8) or in `body`.
 
+    :ivar born_host: the address that it was sent from, or what its producer said instead.
+    :ivar deliver_at: of a delayed message, ms since 1970. :ivar priority, lite_topic: as it was sent.
     :ivar receipt_handle, delivery_attempt: of a message that was received (not delivered by a subscription).
     :ivar reply_to: the message is a request: this goes into ``reply``.
     """
@@ -135,7 +141,11 @@ class IncomingMessage(_Wire, frozen=True, kw_only=True):
     queue_id: int = 0
     offset: int = -1
     born_timestamp: int = 0
+    born_host: str = ""
     store_timestamp: int = 0
+    deliver_at: int = 0
+    priority: int | None = None
+    lite_topic: str = ""
     receipt_handle: str = ""
     delivery_attempt: int = 0
     reply_to: Return | None = None
@@ -219,6 +229,7 @@ class Subscribe(Frame, frozen=True, kw_only=True, tag="subscribe"):
     :ivar auto_renew: but not while the connection stands. :ivar auto_ack: messages are acknowledged by their delivery.
     :ivar fifo: in order of each message group; absent: as the group is configured.
     :ivar start: where a new group begins: with the oldest message ("min") or with the next ("max").
+    :ivar lite_topics: of a topic of type LITE, those that are wanted.
     """
 
     subscription: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -233,6 +244,7 @@ class Subscribe(Frame, frozen=True, kw_only=True, tag="subscribe"):
     auto_ack: bool = False
     fifo: bool | None = None
     start: Literal["min", "max"] = "min"
+    lite_topics: LiteTopics = ()
 
 
 class Credit(Frame, frozen=True, kw_only=True, tag="credit"):
@@ -278,7 +290,7 @@ class Reject(Settle, frozen=True, kw_only=True, tag="reject"):
 
 
 class Receive(Frame, frozen=True, kw_only=True, tag="receive"):
-    """ReceiveMessages once, waiting for a message if none is there."""
+    """ReceiveMessages once, waiting for a message if none is there. :ivar lite_topics: of a topic of type LITE, which."""
 
     group: Name
     topic: Name
@@ -289,6 +301,7 @@ class Receive(Frame, frozen=True, kw_only=True, tag="receive"):
     filter_type: FilterType = "TAG"
     fifo: bool | None = None
     start: Literal["min", "max"] = "min"
+    lite_topics: LiteTopics = ()
 
 
 class Peek(Frame, frozen=True, kw_only=True, tag="peek"):

@@ -57,10 +57,14 @@ class HttpResponse:
 
 
 def connect(
-    server: HttpServer, found: Found = Found.HTTP_1, port: int = 50_000, secure: bool = False
+    server: HttpServer,
+    found: Found = Found.HTTP_1,
+    port: int = 50_000,
+    secure: bool = False,
+    host: str = "127.0.0.1",
 ) -> tuple[Any, StringTransport]:
     """A connection to a server: its protocol and the transport that has what it wrote."""
-    peer = IPv4Address("TCP", "127.0.0.1", port)
+    peer = IPv4Address("TCP", host, port)
     protocol = server.make_protocol(ConnectionInformation(peer, _ADDRESS, secure, "test"), found)
     transport = StringTransport(IPv4Address("TCP", "127.0.0.1", 8080), peer)
     protocol.makeConnection(transport)
@@ -77,6 +81,7 @@ class HttpClient:
         self.world = world
         self.server = HttpServer(world.gateway, front_ends, settings, wall=lambda: world.wall_ms / 1000)
         self._port = 50_000
+        self._host = world.peer_host
         self._asked: list[str] = []
         self.protocol: Any
         self.transport: StringTransport
@@ -86,7 +91,7 @@ class HttpClient:
         """A new connection."""
         self._port += 1
         self._asked.clear()
-        self.protocol, self.transport = connect(self.server, port=self._port)
+        self.protocol, self.transport = connect(self.server, port=self._port, host=self._host)
 
     def close(self) -> None:
         """The client goes away."""

@@ -172,6 +172,11 @@ def lite_topic(parent: str, lite_name: str) -> str:
     return f"{LITE_PREFIX}${parent}${lite_name}"
 
 
+def lite_name(topic: str) -> str:
+    """The lite topic that a topic of `lite_topic` is behind."""
+    return topic.rpartition("$")[2]
+
+
 def is_lite_name(name: str) -> bool:
     """Whether a lite topic may be called so."""
     return _VALID_LITE(name) is not None

@@ -141,6 +141,13 @@ class LitePlace(Place):
         found = (lite.find(self.topic.name, name) for name in wanted)
         return [topic for topic in found if topic is not None]
 
+    def next_pop_time(self, now: int) -> int:
+        """A pop time that none of the messages in flight here was delivered with before."""
+        for topic in self.lite_topics():
+            for popped in self.owner.state.places.get((self.group, topic.number), {}).values():
+                now = popped.next_pop_time(popped.entries, now)
+        return now
+
     def sources(self) -> list[Topic]:
         # The parent holds no lite messages, but who waits there is told of new lite topics and subscriptions.
         return [self.topic, *self.lite_topics()]

@@ -1,6 +1,8 @@
 """Receipt handles: RocketMQ's ExtraInfo strings, eight fields parted by blanks (ExtraInfoUtil).
 
-Remoting clients compose them from the parts of a pop response, so every part means what it means there.
+Remoting clients compose them from the parts of a pop response, so every part means what it means there. The handle of a
+message of a lite topic has a ninth field, the lite topic's name: protocols whose clients know nothing of lite topics settle
+by the handle alone.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ class ReceiptHandle(msgspec.Struct, frozen=True):
     :ivar start_offset: the queue offset at which the receive began in this queue (the checkpoint's).
     :ivar pop_time, invisible_ms: when it was received, and for how long it is invisible, in ms.
     :ivar topic_kind: NORMAL_TOPIC, RETRY_TOPIC or RETRY_TOPIC_V2.
+    :ivar lite_topic: of a lite topic's message, where the handle says it; else "".
     """
 
     start_offset: int
@@ -33,6 +36,7 @@ class ReceiptHandle(msgspec.Struct, frozen=True):
     broker_name: str
     queue_id: int
     offset: int
+    lite_topic: str = ""
 
 
 def format_handle(
@@ -43,19 +47,22 @@ def format_handle(
     broker_name: str,
     queue_id: int,
     offset: int,
+    lite_topic: str = "",
 ) -> str:
     """Make a handle; the revive queue, which this broker does not have, is 0."""
-    return f"{start_offset} {pop_time} {invisible_ms} 0 {topic_kind} {broker_name} {queue_id} {offset}"
+    handle = f"{start_offset} {pop_time} {invisible_ms} 0 {topic_kind} {broker_name} {queue_id} {offset}"
+    return f"{handle} {lite_topic}" if lite_topic else handle
 
 
 def parse_handle(handle: str) -> ReceiptHandle:
     """Take a handle apart. :raise GatewayError: BAD_RECEIPT_HANDLE, saying which part."""
     parts = handle.split(" ")
-    if len(parts) != 8:
+    if len(parts) not in (8, 9):
         raise GatewayError(
-            Code.BAD_RECEIPT_HANDLE, f"a receipt handle has 8 parts, got {len(parts)} in {handle[:100]!r}"
+            Code.BAD_RECEIPT_HANDLE,
+            f"a receipt handle has 8 parts (9 of a lite topic), got {len(parts)} in {handle[:100]!r}",
         )
-    start_offset, pop_time, invisible_ms, revive_queue, topic_kind, broker_name, queue_id, offset = parts
+    start_offset, pop_time, invisible_ms, revive_queue, topic_kind, broker_name, queue_id, offset = parts[:8]
     numbers = (start_offset, pop_time, invisible_ms, revive_queue, queue_id, offset)
     if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
         raise GatewayError(
@@ -75,4 +82,5 @@ def parse_handle(handle: str) -> ReceiptHandle:
         broker_name,
         int(queue_id),
         int(offset),
+        parts[8] if len(parts) == 9 else "",
     )

@@ -13,6 +13,8 @@ __all__ = [
     "ConsumerData",
     "ConsumerList",
     "HeartbeatData",
+    "LiteSubscription",
+    "LiteSubscriptionRequest",
     "ProducerConnection",
     "ProducerData",
     "ProducerInfo",
@@ -53,6 +55,26 @@ class ConsumerData(Body, kw_only=True):
     message_model: str | int | None = None
     subscription_data_set: list[SubscriptionData] | None = msgspec.field(default_factory=list)
     unit_mode: bool | None = False
+
+
+class LiteSubscription(Body, kw_only=True):
+    """A change of the lite topics that a client wants (``LiteSubscriptionDTO``).
+
+    :ivar action: ``PARTIAL_ADD``, ``PARTIAL_REMOVE``, ``COMPLETE_ADD`` or ``COMPLETE_REMOVE``.
+    """
+
+    action: str | None = None
+    client_id: str | None = None
+    group: str | None = None
+    lite_topic_set: list[str] | None = None
+    topic: str | None = None
+    version: int = 0
+
+
+class LiteSubscriptionRequest(Body, kw_only=True):
+    """LITE_SUBSCRIPTION_CTL (``LiteSubscriptionCtlRequestBody``)."""
+
+    subscription_set: list[LiteSubscription] | None = None
 
 
 class ProducerData(Body, kw_only=True):
