@@ -22,17 +22,11 @@ from rmqgateway_mqhttp.convert_publish import BASE64, BODY_ENCODING, DELIVERY_TI
 
 __all__ = ["message_id_of", "write_entry", "write_received"]
 
-#: Where a message was sent from; RocketMQ's own name of it is that of the Alibaba Cloud SDKs too.
-BORN_HOST = "__BORNHOST"
 #: How RocketMQ's own properties are called here.
 _NAMES = {
     "KEYS": "KEYS",
     "TIMER_DELIVER_MS": DELIVERY_TIME,
     "CHECK_IMMUNITY_TIME_IN_SECONDS": TRANSACTION_CHECK,
-    # A consumer may see these, a producer of this wire cannot set them.
-    BORN_HOST: BORN_HOST,
-    "_SYS_MSG_PRIORITY_": "_SYS_MSG_PRIORITY_",
-    "__LITE_TOPIC": "__LITE_TOPIC",
 }
 _HIDDEN = SYSTEM_PROPERTIES - _NAMES.keys() | {
     "REAL_TOPIC",
@@ -81,6 +75,19 @@ def _body(message: bytes) -> tuple[str, str]:
     return b64encode(data).decode(), BASE64
 
 
+def _others(message: bytes, named: dict[str, str]) -> list[tuple[str, str]]:
+    """What ApsaraMQ's entries do not have, in elements of our own: the SDKs pass over those, and no user property is
+    joined by what no user set."""
+    born_host = stored_message.born_host(message)
+    host = named.get("__BORNHOST") or ("" if born_host == stored_message.NO_HOST else host_text(born_host)[0])
+    found = (
+        ("BornHost", host),
+        ("Priority", named.get("_SYS_MSG_PRIORITY_", "")),
+        ("LiteTopic", named.get("__LITE_TOPIC", "")),
+    )
+    return [(name, value) for name, value in found if value]
+
+
 def write_entry(
     message: bytes,
     named: dict[str, str],
@@ -94,9 +101,6 @@ def write_entry(
     body, encoding = _body(message)
     digest = md5(body.encode(), usedforsecurity=False).hexdigest().upper()
     tag = named.get("TAGS", "")
-    born_host = stored_message.born_host(message)
-    if BORN_HOST not in named and born_host != stored_message.NO_HOST:
-        named[BORN_HOST] = host_text(born_host)[0]
     properties = _properties(named, encoding)
     published = stored_message.born_timestamp(message) or stored_message.store_timestamp(message)
     parts = [
@@ -109,6 +113,7 @@ def write_entry(
         parts.append(f"<MessageTag>{escape(tag)}</MessageTag>")
     if properties:
         parts.append(f"<Properties>{escape(properties)}</Properties>")
+    parts += [f"<{name}>{escape(value)}</{name}>" for name, value in _others(message, named) if is_xml_text(value)]
     parts.append("</Message>")
     return "".join(parts)
 
