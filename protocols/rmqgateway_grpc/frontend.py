@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
@@ -43,12 +43,13 @@ class GrpcSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, kw_only
 
 @implementer(IRequestFrontEnd)
 class GrpcFrontEnd:
-    """See `IRequestFrontEnd`."""
+    """See `IRequestFrontEnd`. :param now_ms: the wall clock, ms since 1970."""
 
     name = "grpc"
     settings = GrpcSettings
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], int] | None = None) -> None:
+        self._now_ms = now_ms
         self._settings = GrpcSettings()
         self._apis: dict[int, tuple[IGateway, Api]] = {}
         self._methods: dict[str, Method] = {}
@@ -80,7 +81,7 @@ class GrpcFrontEnd:
         self._methods = {**METHODS, **health_methods()}
         if self._settings.reflection:
             self._methods.update(reflection_methods())
-        return gateway, api_of(gateway, self._settings, self._apis)
+        return gateway, api_of(gateway, self._settings, self._apis, self._now_ms)
 
 
 #: What the drop-in names.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
@@ -34,14 +34,15 @@ class GrpcWebSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
 @implementer(IRequestFrontEnd, IWebSocketFrontEnd)
 class GrpcWebFrontEnd:
-    """See `IRequestFrontEnd` and `IWebSocketFrontEnd`."""
+    """See `IRequestFrontEnd` and `IWebSocketFrontEnd`. :param now_ms: the wall clock, ms since 1970."""
 
     name = "grpcweb"
     settings = GrpcWebSettings
     #: The sub-protocol of improbable's client.
     protocols: Sequence[str] = ("grpc-websockets",)
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], int] | None = None) -> None:
+        self._now_ms = now_ms
         self._settings = GrpcWebSettings()
         self._apis: dict[int, tuple[IGateway, Api]] = {}
 
@@ -67,7 +68,7 @@ class GrpcWebFrontEnd:
     def _api(self, gateway: IGateway) -> Api:
         from rmqgateway.apis.service import api_of
 
-        return api_of(gateway, self._settings, self._apis)
+        return api_of(gateway, self._settings, self._apis, self._now_ms)
 
 
 #: What the drop-in names.

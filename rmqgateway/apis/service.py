@@ -101,11 +101,16 @@ def _wall_ms() -> int:
     return int(time.time() * 1000)
 
 
-def api_of(gateway: IGateway, settings: ApiSettings, known: dict[int, tuple[IGateway, Api]]) -> Api:
-    """The gateway's API under these settings, made once. :param known: kept by the front-end."""
+def api_of(
+    gateway: IGateway,
+    settings: ApiSettings,
+    known: dict[int, tuple[IGateway, Api]],
+    now_ms: Callable[[], int] | None = None,
+) -> Api:
+    """The gateway's API under these settings, made once. :param known: kept by the front-end. :param now_ms: the wall clock."""
     found = known.get(id(gateway))
     if found is None or found[0] is not gateway:
-        found = known[id(gateway)] = (gateway, Api(gateway, settings))
+        found = known[id(gateway)] = (gateway, Api(gateway, settings, now_ms))
     return found[1]
 
 
