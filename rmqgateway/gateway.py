@@ -26,13 +26,15 @@ from rmqgateway.commands import (
 )
 from rmqgateway.errors import Code, GatewayError, UnsupportedCommand
 from rmqgateway.governance.budgets import ByteBudget, Limits
-from rmqgateway.interfaces import IGateway
+from rmqgateway.interfaces import IGateway, ISendsTogether
 from rmqgateway.outbox import Outbox
 from rmqgateway.pending import Pending
 from rmqgateway.session import Session
 from rmqgateway.telemetry.metrics import CommandMeter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rmqgateway.context import Context, Credential
     from rmqgateway.events import Event
     from rmqgateway.interfaces import IBackend, ISubscription, ISubscriptionSink
@@ -48,6 +50,9 @@ Authorizer = Callable[["Context", Command[Any]], None]
 
 #: Who is told the outcome of `Gateway.perform`: (token, reply, error); one of the last two is None.
 Done = Callable[[Any, Any, "GatewayError | None"], None]
+
+#: Who is told what `Gateway.perform_sends` stored together: (tokens, replies), one for one.
+DoneTogether = Callable[["Sequence[Any]", "Sequence[Any]"], None]
 
 
 class _Door:
@@ -92,6 +97,8 @@ class Gateway:
             command: _Door(handlers.get(command), CommandMeter(command.__name__))
             for command in all_commands()
         }
+
+        self._send_together = backend.send_together if ISendsTogether.providedBy(backend) else None
 
     @property
     def meters(self) -> list[CommandMeter]:
@@ -211,6 +218,45 @@ class Gateway:
             meter.took(self._seconds() - began)
             done(token, result, None)
 
+    def perform_sends(
+        self,
+        context: Context,
+        commands: Sequence[SendMessages],
+        done: Done,
+        done_together: DoneTogether,
+        tokens: Sequence[Any],
+    ) -> None:
+        stored = 0
+        together = self._send_together
+        if (
+            together is not None
+            and self.authorizer is None
+            and self.commands_under_way + len(commands) <= self.limits.commands_under_way
+        ):
+            meter = self._doors[SendMessages].meter
+            began = self._seconds()
+            budget = self.budget
+            sizes = [_size_of(command) for command in commands]
+            taken = sum(sizes)
+            if budget.used + taken <= budget.slow_above:
+                budget.used += taken
+                replies, when_durable = together(context, commands)
+                stored = len(replies)
+                if stored < len(commands):
+                    left_out = sum(sizes[stored:])
+                    budget.used -= left_out
+                    taken -= left_out
+                if stored:
+                    self.commands_under_way += stored
+                    meter.in_flight += stored
+                    when_durable(
+                        _PerformedTogether(
+                            self, meter, began, taken, replies, done, done_together, tokens[:stored]
+                        )
+                    )
+        for number in range(stored, len(commands)):
+            self.perform(context, commands[number], done, tokens[number])
+
     def _admit(self, context: Context, command: Command[Any]) -> int:
         """Judge a command; return how many bytes of the budget it takes until it is done."""
         if self.authorizer is not None:
@@ -223,9 +269,7 @@ class Gateway:
             )
         if type(command) is not SendMessages:
             return 0
-        size = 0
-        for message in command.messages:
-            size += len(message.body) + len(message.properties)
+        size = _size_of(command)
         self.budget.take(size)
         return size
 
@@ -298,6 +342,57 @@ class _Performed:
             )
             meter.refused(refusal.code)
             self.done(self.token, None, refusal)
+
+
+class _PerformedTogether:
+    """Replies to several sends that may be given at the same time, on their way through the door."""
+
+    __slots__ = ("began", "done", "done_together", "gateway", "meter", "replies", "taken", "tokens")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        meter: CommandMeter,
+        began: float,
+        taken: int,
+        replies: Sequence[Any],
+        done: Done,
+        done_together: DoneTogether,
+        tokens: Sequence[Any],
+    ) -> None:
+        self.gateway = gateway
+        self.meter = meter
+        self.began = began
+        self.taken = taken
+        self.replies = replies
+        self.done = done
+        self.done_together = done_together
+        self.tokens = tokens
+
+    def __call__(self, error: BaseException | None) -> None:
+        gateway = self.gateway
+        meter = self.meter
+        count = len(self.tokens)
+        gateway.commands_under_way -= count
+        meter.in_flight -= count
+        gateway.budget.used -= self.taken
+        if error is None:
+            meter.took(gateway._seconds() - self.began, count)
+            self.done_together(self.tokens, self.replies)
+            return
+        refusal = (
+            error if isinstance(error, GatewayError) else GatewayError(Code.INTERNAL, _internal(meter.name))
+        )
+        for token in self.tokens:
+            meter.refused(refusal.code)
+            self.done(token, None, refusal)
+
+
+def _size_of(command: SendMessages) -> int:
+    size = 0
+    for message in command.messages:
+        size += len(message.body) + len(message.properties)
+    return size
 
 
 def _tell_reply(reply: Any, done: Done, token: Any) -> None:

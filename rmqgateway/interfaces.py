@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IAddress, IProtocol
 
-    from rmqgateway.commands import Command
+    from rmqgateway.commands import Command, SendMessages, SendResults
     from rmqgateway.context import Context, Credential
     from rmqgateway.errors import GatewayError
     from rmqgateway.events import Event
@@ -32,6 +32,7 @@ __all__ = [
     "IGateway",
     "IRequest",
     "IRequestFrontEnd",
+    "ISendsTogether",
     "ISession",
     "ISubscription",
     "ISubscriptionSink",
@@ -262,6 +263,17 @@ class IGateway(Interface):
         """As `execute`, for hot paths: ``done(token, reply, None)`` or ``done(token, None, error)`` is called exactly once,
         maybe before this returns. Nothing can be cancelled: use `execute` for commands that wait."""
 
+    def perform_sends(
+        context: Context,
+        commands: Sequence[SendMessages],
+        done: Callable[[Any, Any, GatewayError | None], None],
+        done_together: Callable[[Sequence[Any], Sequence[Any]], None],
+        tokens: Sequence[Any],
+    ) -> None:
+        """As `perform` for each of `commands`, which came together over one connection, in their order. Those that are
+        stored together are told of together: ``done_together(tokens, replies)``; the others by `done`, as there. Each
+        token is told of exactly once. A third of the cost of a small send is this door; this passes it once."""
+
     def subscribe(context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
         """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted."""
 
@@ -340,3 +352,14 @@ class IBackend(Interface):
 
     def ready() -> str | None:
         """None when commands are served; else why not."""
+
+
+class ISendsTogether(Interface):
+    """What a backend provides besides if it can store several sends for less than one by one."""
+
+    def send_together(
+        context: Context, commands: Sequence[SendMessages]
+    ) -> tuple[list[SendResults], Callable[[Callable[[BaseException | None], None]], None]]:
+        """Store as many of `commands`, from the first on, as need nothing special: their replies, and how to learn that
+        these may be given (see `rmqgateway.pending.Pending`; called only if there are any). The handler of SendMessages
+        gets the rest, the one that would have failed first. Never raises."""

@@ -12,7 +12,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rmqgateway.commands import AnswerRelay, Command, PullMessages, ReceiveMessages, SendMessages
+from rmqgateway.commands import (
+    AnswerRelay,
+    Command,
+    PullMessages,
+    ReceiveMessages,
+    SendMessages,
+    SendResults,
+)
 from rmqgateway.context import Context
 from rmqgateway.eager import writer
 from rmqgateway.errors import Code, GatewayError, WireError
@@ -26,8 +33,9 @@ from rmqgateway.wire.remoting import (
     encode_request,
     encode_response,
 )
-from rmqgateway.wire.request_codes import ResponseCode, request_name
+from rmqgateway.wire.request_codes import RequestCode, ResponseCode, request_name
 from rmqgateway_remoting.convert_base import Operation, Peer
+from rmqgateway_remoting.convert_sending import parse_send_v2, reply_send
 from rmqgateway_remoting.credentials import credential_of
 from rmqgateway_remoting.errors import response_code
 from rmqgateway_remoting.held import HELD_FOR, HeldSends
@@ -36,7 +44,7 @@ from rmqgateway_remoting.table import OPERATIONS, REFUSED
 from rmqgateway_remoting.versions import V5_3_1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.interfaces import IDelayedCall
 
@@ -50,6 +58,9 @@ log = Logger(namespace="rmqgateway.remoting")
 
 #: A request under way, with what it became.
 _Request = tuple[RemotingCommand, Operation, Context, Command[Any]]
+
+_SEND_MESSAGE = int(RequestCode.SEND_MESSAGE_V2)
+_SENDING = OPERATIONS[_SEND_MESSAGE]
 
 #: Commands whose replies need nothing of the request's header: while they wait for messages it is let go.
 _FORGETFUL = frozenset({PullMessages, ReceiveMessages})
@@ -150,13 +161,19 @@ class RemotingProtocol(Protocol):
         limit = self._settings.unsent_bytes
         self._outbox.enter()
         try:
-            for number, event in enumerate(events):
-                if isinstance(event, RemotingCommand):
-                    self._request(event)
-                else:
+            at, count = 0, len(events)
+            while at < count:
+                event = events[at]
+                if not isinstance(event, RemotingCommand):
                     self._malformed(event)
+                    at += 1
+                elif event.code == _SEND_MESSAGE and at + 1 < count:
+                    at += self._send_together(events, at)
+                else:
+                    self._request(event)
+                    at += 1
                 if self._pending_bytes > limit:
-                    self._backlog.extend(events[number + 1 :])
+                    self._backlog.extend(events[at:])
                     break
         finally:
             self._outbox.leave()
@@ -257,6 +274,59 @@ class RemotingProtocol(Protocol):
             )
         else:
             self._reply(result, request, operation)
+
+    def _send_together(self, events: list[RemotingEvent], at: int) -> int:
+        """Carry out the sends that came in a row from `at` on; return how many requests that were.
+
+        Those with something about them (a credential, a namespace), and when the connection is in no plain state, go one
+        by one.
+        """
+        tokens: list[_Request] = []
+        commands: list[SendMessages] = []
+        if not (self._going_away or self._held):
+            context = Context(self._session)
+            size = 0
+            for event in events[at:] if at else events:
+                if (
+                    not isinstance(event, RemotingCommand)
+                    or event.code != _SEND_MESSAGE
+                    or event.flag & 1
+                    or "AccessKey" in event.ext_fields
+                    or "ns" in event.ext_fields
+                ):
+                    break
+                try:
+                    command = parse_send_v2(event, self._peer)
+                except WireError:
+                    break
+                size += len(event.body)
+                commands.append(command)
+                tokens.append((event, _SENDING, context, command))
+        if len(tokens) < 2:
+            event = events[at]
+            if isinstance(event, RemotingCommand):
+                self._request(event)
+            return 1
+        self._in_flight += len(tokens)
+        self._in_flight_bytes += size
+        self._gateway.perform_sends(context, commands, self._when_done, self._sent_together, tokens)
+        return len(tokens)
+
+    def _sent_together(self, tokens: Sequence[_Request], replies: Sequence[SendResults]) -> None:
+        """The sends of one read are durable."""
+        size = 0
+        pending = self._pending
+        nothing_waits = not pending
+        open_ = not self._closed
+        peer = self._peer
+        for token, reply in zip(tokens, replies, strict=True):
+            request = token[0]
+            size += len(request.body)
+            if open_ and not request.flag & 2:
+                reply_send(reply, request, peer, pending)
+        self._account(-len(tokens), -size)
+        if nothing_waits and pending:
+            self._outbox.ready(self)
 
     def _enter_namespace(self, ext: dict[str, str], context: Context, command: Command[Any]) -> Command[Any]:
         """Clients with a namespace of the second version send plain names, and the namespace beside them."""

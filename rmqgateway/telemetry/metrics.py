@@ -29,11 +29,11 @@ class CommandMeter:
         self.latency_sum = 0.0
         self.latency_buckets = [0] * (len(LATENCY_BOUNDS) + 1)
 
-    def took(self, seconds: float) -> None:
-        """One command was carried out in that time."""
-        self.succeeded += 1
-        self.latency_sum += seconds
-        self.latency_buckets[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+    def took(self, seconds: float, count: int = 1) -> None:
+        """`count` commands were carried out, each in that time."""
+        self.succeeded += count
+        self.latency_sum += seconds * count
+        self.latency_buckets[bisect_left(LATENCY_BOUNDS, seconds)] += count
 
     def refused(self, code: Code) -> None:
         """One command ended in an error."""

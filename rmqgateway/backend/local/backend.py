@@ -39,13 +39,13 @@ from rmqgateway.backend.local.writing import Writer
 from rmqgateway.backend.store.interfaces import IMessageStore
 from rmqgateway.commands import Command
 from rmqgateway.context import Context
-from rmqgateway.interfaces import IBackend, ISession
+from rmqgateway.interfaces import IBackend, ISendsTogether, ISession
 from rmqgateway.outbox import Outbox
 
 __all__ = ["LocalBackend"]
 
 
-@implementer(IBackend)
+@implementer(IBackend, ISendsTogether)
 class LocalBackend:
     """See `IBackend`.
 
@@ -121,6 +121,8 @@ class LocalBackend:
             self.name_server,
             *administration,
         ]
+
+        self.send_together = self.producing.send_together
 
     def handlers(self) -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:
         found: dict[type[Command[Any]], Callable[[Context, Any], Any]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -138,6 +139,63 @@ class Producing(Component):
         if topic.name.startswith(names.RETRY_PREFIX):
             return self._send_to_retry(context, command, topic)
         return self._send(context, command, topic)
+
+    def send_together(
+        self, context: Context, commands: Sequence[SendMessages]
+    ) -> tuple[list[SendResults], Callable[[Callable[[BaseException | None], None]], None]]:
+        """See `ISendsTogether`: the hot path of `send_messages`, with what all have in common looked up once."""
+        session = context.session
+        born_host, store_host = session.peer_bytes, session.host_bytes
+        max_body, max_properties = self._max_body, self._max_properties
+        find = self._topics.get
+        now = self._now_ms()
+        name = ""
+        topic: Topic | None = None
+        done: list[SendResults] = []
+        try:
+            for command in commands:
+                if command.topic != name or topic is None:
+                    name = command.topic
+                    topic = find(name)
+                    if topic is None:
+                        break
+                if len(command.messages) != 1 or not topic.plain or (command.check_type and not topic.any_type):
+                    break
+                message = command.messages[0]
+                properties = message.properties
+                named = decode_properties(properties)
+                unique_key = named.get("UNIQ_KEY")
+                queue_id = message.queue_id
+                if (
+                    unique_key is None
+                    or queue_id >= topic.write_queues
+                    or not _plain(named)
+                    or len(message.body) > max_body
+                    or len(properties) > max_properties
+                ):
+                    break
+                if queue_id < 0:
+                    queue_id = topic.next_queue_id()
+                queue = topic.queues.get(queue_id) or topic.queue(queue_id)
+                stored = _encode(
+                    topic.name_bytes,
+                    queue_id,
+                    message.body,
+                    properties,
+                    message.flag,
+                    message.sys_flag,
+                    message.born_timestamp or now,
+                    born_host,
+                    now,
+                    store_host,
+                    message.reconsume_times,
+                )
+                offset = queue.stored.next_offset
+                position = queue.append(stored, index_keys(topic, named))
+                done.append(SendResults((SendResult(queue_id, offset, position, unique_key),)))
+        except Exception:  # `send_messages` meets the same, and says so to whom it concerns
+            pass
+        return done, self._when_durable
 
     # The general way
 

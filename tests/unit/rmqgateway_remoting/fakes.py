@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -65,6 +65,17 @@ class FakeGateway:
             )
         else:
             done(token, result, None)
+
+    def perform_sends(
+        self,
+        context: Context,
+        commands: Sequence[Command[Any]],
+        done: Callable[[Any, Any, Any], None],
+        done_together: Callable[[Sequence[Any], Sequence[Any]], None],
+        tokens: Sequence[Any],
+    ) -> None:
+        for command, token in zip(commands, tokens, strict=True):
+            self.perform(context, command, done, token)
 
 
 class Client:
