@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Code", "GatewayError", "StoreError", "UnsupportedCommand", "WireError"]
+__all__ = ["Code", "GatewayError", "NotAuthenticated", "StoreError", "UnsupportedCommand", "WireError"]
 
 
 class Code(enum.Enum):
@@ -99,6 +99,17 @@ class GatewayError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code.value}: {self.message}"
+
+
+class NotAuthenticated(GatewayError):
+    """The caller is nobody whom the gateway knows.
+
+    :ivar reason: ``missing``, ``unknown`` (the key, or the ticket), ``signature``, ``expired``, ``replayed``, ``disabled``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(Code.UNAUTHENTICATED, message)
+        self.reason = reason
 
 
 class UnsupportedCommand(GatewayError):

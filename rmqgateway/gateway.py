@@ -6,6 +6,7 @@ these is written once, on commands, and judged by the attributes of the command'
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from rmqgateway.commands import (
 )
 from rmqgateway.errors import Code, GatewayError, UnsupportedCommand
 from rmqgateway.governance.budgets import ByteBudget, Limits
+from rmqgateway.governance.guard import Guard
+from rmqgateway.governance.users import Users
 from rmqgateway.interfaces import IGateway, ISendsTogether
 from rmqgateway.outbox import Outbox
 from rmqgateway.pending import Pending
@@ -69,7 +72,8 @@ class _Door:
 class Gateway:
     """See `IGateway`.
 
-    :param reactor: IReactorTime. :param authorizer: None while no users exist: everybody may do everything.
+    :param reactor: IReactorTime. :param guard: who asks for users; None: one over the backend's own.
+    :ivar authorizer: what judges each command; None while no users exist: everybody may do everything.
     """
 
     def __init__(
@@ -79,7 +83,7 @@ class Gateway:
         *,
         outbox: Outbox | None = None,
         limits: Limits | None = None,
-        authorizer: Authorizer | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.backend = backend
         self.reactor = reactor
@@ -104,6 +108,13 @@ class Gateway:
     def meters(self) -> list[CommandMeter]:
         """What was counted, for each command."""
         return [door.meter for door in self._doors.values()]
+
+    @property
+    def guarded(self) -> bool:
+        return bool(self.guard.users)
+
+    def _users_changed(self) -> None:
+        self.authorizer = self.guard.judge if self.guard.users else None
 
     # Sessions.
 
@@ -298,8 +309,11 @@ class Gateway:
 
         return ReceiveLoop(self, context, subscription, sink)
 
-    def authenticate(self, context: Context, credential: Credential) -> str | None:
-        return None
+    def authenticate(self, context: Context, credential: Credential | None) -> str | None:
+        return self.guard.authenticate(context, credential)
+
+    def ticket(self, context: Context) -> tuple[str, float]:
+        return self.guard.ticket(context)
 
 
 class _Performed:

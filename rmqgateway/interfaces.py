@@ -277,10 +277,17 @@ class IGateway(Interface):
     def subscribe(context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
         """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted."""
 
-    def authenticate(context: Context, credential: Credential) -> str | None:
-        """Check a credential now; return the user's name, None while no users exist.
+    def authenticate(context: Context, credential: Credential | None) -> str | None:
+        """Check now what a caller offers; return the user's name, None while no users exist. The context is its from now on.
 
-        :raise GatewayError: UNAUTHENTICATED.
+        :raise NotAuthenticated: users exist, and this is none of them. Only commands need this: the door checks each.
+        """
+
+    def ticket(context: Context) -> tuple[str, float]:
+        """A token of the context's user that is good once and soon: for what cannot sign (a page that opens a WebSocket),
+        and for how many seconds. It is offered as ``Credential(token=…)``.
+
+        :raise GatewayError: UNAUTHENTICATED, TOO_MANY_REQUESTS.
         """
 
 

@@ -25,16 +25,18 @@ from rmqgateway.backend.local.backend import LocalBackend
 from rmqgateway.backend.local.settings import LocalSettings
 from rmqgateway.backend.store.memory import MemoryContents, MemoryStore
 from rmqgateway.commands import Command
-from rmqgateway.context import Context
+from rmqgateway.context import Context, Credential
 from rmqgateway.events import Event
 from rmqgateway.frontend import ConnectionInformation
 from rmqgateway.gateway import Gateway
 from rmqgateway.governance.budgets import Limits
+from rmqgateway.governance.guard import Guard
 from rmqgateway.interfaces import IConnectionFrontEnd
 from rmqgateway.outbox import Outbox
 from rmqgateway.session import Session
 
 if TYPE_CHECKING:
+    from rmqgateway.governance.users import Users
     from rmqgateway.http.settings import HttpSettings
     from rmqgateway.http.testing import HttpClient
 
@@ -51,7 +53,10 @@ class NoReplyYet(AssertionError):
 
 
 class TestSession:
-    """A client's session that keeps the events it is sent. :ivar events: in order. :ivar closed: reasons."""
+    """A client's session that keeps the events it is sent. :ivar events: in order. :ivar closed: reasons.
+
+    :ivar credential: offered with each request, where users exist; `sign_in` sets it.
+    """
 
     __test__ = False  # not a test case, whatever its name begins with
 
@@ -60,6 +65,7 @@ class TestSession:
         self.drained: list[tuple[float, str]] = []
         self.closed: list[str] = []
         self.takes_events = takes_events
+        self.credential: Credential | None = None
         self.session: Session = gateway.open_session(
             "test", peer, host, self._deliver, lambda deadline, reason: self.drained.append((deadline, reason)), self._close
         )
@@ -75,7 +81,12 @@ class TestSession:
 
     def context(self, **circumstances: Any) -> Context:
         """A request's context on this session."""
+        circumstances.setdefault("credential", self.credential)
         return Context(self.session, **circumstances)
+
+    def sign_in(self, name: str, secret: str) -> None:
+        """Every request from now on is this user's."""
+        self.credential = Credential.from_password(name, secret)
 
 
 class World:
@@ -83,6 +94,7 @@ class World:
 
     :param manual: once started, groups of the store are committed by `store.commit()` only, so that a test can look between.
     :ivar clock: the monotonic clock and the timers; `advance` moves it and the wall clock.
+    :param users: those of the configuration.
     :ivar peer_host: the address that new clients come from.
     """
 
@@ -93,14 +105,16 @@ class World:
         contents: MemoryContents | None = None,
         manual: bool = False,
         now_ms: int = START_MS,
+        users: Users | None = None,
     ) -> None:
         self.clock = Clock()
         self.wall_ms = now_ms
         self.store = MemoryStore(self.clock, contents=contents)
         self.settings = settings if settings is not None else LocalSettings()
         outbox = Outbox()
-        self.backend = LocalBackend(self.store, self.settings, self.clock, outbox, lambda: self.wall_ms)
-        self.gateway = Gateway(self.backend, self.clock, outbox=outbox, limits=limits)
+        self.backend = LocalBackend(self.store, self.settings, self.clock, outbox, lambda: self.wall_ms, users)
+        guard = Guard(self.backend.users, lambda: self.wall_ms / 1000, self.clock.seconds)
+        self.gateway = Gateway(self.backend, self.clock, outbox=outbox, limits=limits, guard=guard)
         self._ports = iter(range(40_001, 65_000))
         self.peer_host = "127.0.0.1"
         started = self.backend.start()

@@ -29,7 +29,7 @@ def signed_content(request: RemotingCommand) -> bytes:
     return "".join(values).encode() + request.body
 
 
-class _SignedRequest(Credential, frozen=True):
+class _SignedRequest(Credential):
     """A credential whose signed bytes are put together when they are asked for."""
 
     request: RemotingCommand | None = None

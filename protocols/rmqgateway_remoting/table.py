@@ -12,6 +12,7 @@ from rmqgateway_remoting import (
     convert_pulling,
     convert_sending,
     convert_topics,
+    convert_users,
 )
 from rmqgateway_remoting.convert_base import Operation
 

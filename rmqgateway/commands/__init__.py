@@ -12,3 +12,4 @@ from rmqgateway.commands.clients import *  # noqa: F403
 from rmqgateway.commands.popping import *  # noqa: F403
 from rmqgateway.commands.producing import *  # noqa: F403
 from rmqgateway.commands.pulling import *  # noqa: F403
+from rmqgateway.commands.users import *  # noqa: F403

@@ -188,6 +188,7 @@ class GetGroup(Command[GroupConfig], frozen=True):
     """Ask for one group's configuration. Errors: GROUP_NOT_FOUND."""
 
     action: ClassVar[Action] = Action.GET
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.SUB,)
     resources: ClassVar = _GROUP
 
     group: str
@@ -235,7 +236,7 @@ class Connections(Reply, frozen=True):
 class ListProducerConnections(Command[Connections], frozen=True):
     """Ask which producers are connected: pairs (producer group, connection). :ivar group: "" for all."""
 
-    action: ClassVar[Action] = Action.LIST
+    action: ClassVar[Action] = Action.GET
     resources: ClassVar = _CLUSTER
 
     group: str = ""
@@ -392,6 +393,7 @@ class ViewMessage(Command[StoredMessages], frozen=True):
     """The message at a physical offset. Errors: MESSAGE_NOT_FOUND."""
 
     action: ClassVar[Action] = Action.GET
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.SUB,)
     resources: ClassVar = ()
 
     physical_offset: int
@@ -402,6 +404,7 @@ class QueryMessages(Command[StoredMessages], frozen=True):
     """Messages of a topic by key, newest first. :ivar unique_key: `key` is a UNIQ_KEY, not one of KEYS."""
 
     action: ClassVar[Action] = Action.GET
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.SUB,)
     resources: ClassVar = _TOPIC
 
     topic: str

@@ -15,8 +15,7 @@ R = TypeVar("R", covariant=True)
 class Action(enum.Enum):
     """What a command does to its resources, in the words of RocketMQ's ACL 2.0.
 
-    NONE is for commands about the caller's own connection, OPEN for what anybody may ask (routes are filtered by
-    resource instead), and both still need a valid credential once users exist.
+    NONE is for commands about the caller's own connection, which still need a valid credential once users exist.
     """
 
     NONE = "None"
@@ -46,9 +45,10 @@ class Command(msgspec.Struct, Generic[R], frozen=True, gc=False):
 
     A command class states how the door judges it:
 
-    * `action`: what it does, for authorization;
+    * `action`: what it does, for authorization; `or_actions`: others whose permission is as good;
     * `resources`: pairs (kind, name of the field that holds the resource's name or a tuple of names, or None for the
-      cluster itself);
+      cluster itself, or all of a kind);
+    * `signed`: whether it needs a credential (False: an answer to a question that was asked on this very connection);
     * `mutates`: whether it changes anything (audited, refused while draining where it starts something new);
     * the class's name is the operation's one word in every layer, metric and log.
 
@@ -56,7 +56,9 @@ class Command(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """
 
     action: ClassVar[Action] = Action.NONE
+    or_actions: ClassVar[tuple[Action, ...]] = ()
     resources: ClassVar[tuple[tuple[Resource, str | None], ...]] = ()
+    signed: ClassVar[bool] = True
     mutates: ClassVar[bool] = False
 
 

@@ -124,6 +124,7 @@ class ListConsumers(Command[ConsumerIds], frozen=True):
     """Ask who is in a consumer group (for rebalance). Errors: GROUP_NOT_FOUND (no member is connected)."""
 
     action: ClassVar[Action] = Action.SUB
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.GET,)
     resources: ClassVar = ((Resource.GROUP, "group"),)
 
     group: str
@@ -168,6 +169,7 @@ class QueryRoute(Command[Route], frozen=True):
     """
 
     action: ClassVar[Action] = Action.GET
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.PUB, Action.SUB,)
     resources: ClassVar = ((Resource.TOPIC, "topic"),)
 
     topic: str
@@ -230,6 +232,8 @@ class AnswerRelay(Command[None], frozen=True):
     :ivar code: 0, or the client's error code, with `remark`.
     :ivar body: the answer as RocketMQ's JSON body for that question, whatever the client's protocol.
     """
+
+    signed: ClassVar[bool] = False  # RocketMQ's clients sign no answers
 
     relay_id: int
     code: int = 0

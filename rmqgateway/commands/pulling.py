@@ -90,6 +90,7 @@ class QueryOffset(Command[Offset], frozen=True):
     """Ask for a queue's smallest or largest offset, or the one at a time (ms). Errors: TOPIC_NOT_FOUND, BAD_OFFSET."""
 
     action: ClassVar[Action] = Action.GET
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.SUB,)
     resources: ClassVar = ((Resource.TOPIC, "topic"),)
 
     topic: str
@@ -112,6 +113,7 @@ class GetConsumerOffset(Command[ConsumerOffset], frozen=True):
     """
 
     action: ClassVar[Action] = Action.SUB
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.GET,)
     resources: ClassVar = _TOPIC_GROUP
 
     group: str
@@ -124,6 +126,7 @@ class UpdateConsumerOffset(Command[None], frozen=True):
     """Record where a group is in a queue. Errors: TOPIC_NOT_FOUND, BAD_OFFSET."""
 
     action: ClassVar[Action] = Action.SUB
+    or_actions: ClassVar[tuple[Action, ...]] = (Action.UPDATE,)
     resources: ClassVar = _TOPIC_GROUP
     mutates: ClassVar[bool] = True
 

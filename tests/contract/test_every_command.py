@@ -143,6 +143,19 @@ def plain(command: Command[Any]) -> Callable[[Scene], Any]:
     return lambda scene: scene.do(command)
 
 
+def with_users(command: Command[Any]) -> Callable[[Scene], Any]:
+    """There are a Super user, who asks, and a Normal one that has a policy."""
+
+    def run(scene: Scene) -> Any:
+        scene.do(c.CreateUser("root", "secret", c.UserType.SUPER))
+        scene.session.sign_in("root", "secret")
+        scene.do(c.CreateUser("alice", "secret"))
+        scene.do(c.CreateAcl("User:alice", (c.Policy(entries=(c.PolicyEntry("Topic:a*", ("Pub",)),)),)))
+        return scene.do(command)
+
+    return run
+
+
 QUEUE = (MessageQueue(TOPIC, "rmqgateway", 0),)
 SCENARIOS: dict[type[Command[Any]], Callable[[Scene], Any]] = {
     c.SendMessages: plain(c.SendMessages(TOPIC, (Message(b"x"),))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.filters import compile_filter
 from rmqgateway.backend.local.topics import Topics
+from rmqgateway.commands import Action
 from rmqgateway.commands.administering import (
     ConsumeQueueEntries,
     ConsumeQueueEntry,
@@ -43,6 +44,8 @@ class AdminMessages(Component):
         message = self.core.store.read_at(command.physical_offset)
         if message is None:
             raise GatewayError(Code.MESSAGE_NOT_FOUND, f"there is no message at {command.physical_offset}")
+        # Whatever topic the caller names, if any: it is this one that is read.
+        context.require_topic(stored_message.topic(message).decode("utf-8", "replace"), "", (Action.GET, Action.SUB))
         return StoredMessages((message,))
 
     def query_messages(self, context: Context, command: QueryMessages) -> StoredMessages:

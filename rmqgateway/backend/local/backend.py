@@ -34,11 +34,13 @@ from rmqgateway.backend.local.statistics import Statistics
 from rmqgateway.backend.local.timers import Timers
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.transactions import Transactions
+from rmqgateway.backend.local.users import StoredUsers
 from rmqgateway.backend.local.waits import Waits
 from rmqgateway.backend.local.writing import Writer
 from rmqgateway.backend.store.interfaces import IMessageStore
 from rmqgateway.commands import Command
 from rmqgateway.context import Context
+from rmqgateway.governance.users import Users
 from rmqgateway.interfaces import IBackend, ISendsTogether, ISession
 from rmqgateway.outbox import Outbox
 
@@ -50,7 +52,8 @@ class LocalBackend:
     """See `IBackend`.
 
     :param store: not yet opened; `start` opens it.
-    :param now_ms: the wall clock.
+    :param now_ms: the wall clock. :param users: those of the configuration; None: nobody.
+    :ivar users: everybody, once it has started; the door asks them.
     """
 
     name = "local"
@@ -62,9 +65,11 @@ class LocalBackend:
         reactor: IReactorTime,
         outbox: Outbox,
         now_ms: Callable[[], int] = wall_clock_ms,
+        users: Users | None = None,
     ) -> None:
         self.core = core = Core(store, settings, reactor, outbox, now_ms)
         store.scope = outbox
+        self.users = users if users is not None else Users(cluster=settings.cluster_name)
         self._not_ready: str | None = "the backend has not started"
         self.waits = Waits(core)
         self.topics = Topics(core)

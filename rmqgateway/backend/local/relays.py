@@ -9,12 +9,14 @@ from twisted.internet.interfaces import IDelayedCall
 
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.commands import Action
 from rmqgateway.commands.administering import ConsumeDirectly, GetRunningInformation, RelayedAnswer
 from rmqgateway.commands.clients import AnswerRelay
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import ConsumeMessageDirectly, Event, RunningInformationAsked
 from rmqgateway.interfaces import ISession
+from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_id import decode_offset_message_id
 
 __all__ = ["Relays"]
@@ -98,6 +100,9 @@ class Relays(Component):
         message = self.core.store.read_at(position)
         if message is None:
             raise GatewayError(Code.MESSAGE_NOT_FOUND, f"there is no message at {position}")
+        # Else whoever may administer one group could have any message delivered to it.
+        topic = stored_message.topic(message).decode("utf-8", "replace")
+        context.require_topic(topic, command.group, (Action.SUB, Action.GET))
         return self.ask(
             session,
             lambda relay_id: ConsumeMessageDirectly(

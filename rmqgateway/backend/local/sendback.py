@@ -16,6 +16,7 @@ from rmqgateway.backend.local.queues import Topic
 from rmqgateway.backend.local.statistics import Statistics
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.writing import Draft, Writer
+from rmqgateway.commands import Action
 from rmqgateway.commands.administering import TopicConfig
 from rmqgateway.commands.producing import SendBack
 from rmqgateway.context import Context
@@ -51,6 +52,9 @@ class SendingBack(Component):
         message = self.core.store.read_at(command.physical_offset)
         if message is None:
             raise GatewayError(Code.MESSAGE_NOT_FOUND, f"there is no message at {command.physical_offset}")
+        # The retry topic is read by the group: only what its members may read goes there.
+        came_from = stored_message.topic(message).decode("utf-8", "replace")
+        context.require_topic(came_from, command.group, (Action.SUB,))
         # Where it goes is set below.
         draft = Draft.from_stored(message, self._topics.find(names.SCHEDULE_TOPIC), 0)
         limit = command.max_reconsume_times if command.max_reconsume_times >= 0 else group.retry_max_times

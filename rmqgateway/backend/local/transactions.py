@@ -131,13 +131,13 @@ class Transactions(Component):
         if message is None:
             self._end(offset)
             raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message is gone (retention)")
-        self._check_caller(command, message)
+        self._check_caller(context, command, message)
         if command.resolution == TransactionResolution.COMMIT:
             self._deliver(message)
         self._end(offset)
         return self.core.durable(None)
 
-    def _check_caller(self, command: EndTransaction, message: bytes) -> None:
+    def _check_caller(self, context: Context, command: EndTransaction, message: bytes) -> None:
         named = decode_properties(stored_message.properties(message))
         group = named.get("PGROUP", "")
         if command.producer_group and group and command.producer_group != group:
@@ -148,6 +148,8 @@ class Transactions(Component):
         if 0 <= command.physical_offset != stored_message.physical_offset(message):
             raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message at this offset is another one")
         topic = named.get(_REAL_TOPIC, "")
+        if not command.topic:
+            context.require_topic(topic, "", (Action.PUB,))
         if command.topic and command.topic != topic:
             raise GatewayError(
                 Code.BAD_REQUEST, f"the half message is of topic {topic!r}, not of {command.topic[:200]!r}"
