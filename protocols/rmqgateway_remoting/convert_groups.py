@@ -146,7 +146,8 @@ def reply_all_groups(reply: GroupConfigs, request: RemotingCommand, peer: Peer, 
 def _connection(connection: Connection) -> ConnectionBody:
     return ConnectionBody(
         client_addr=connection.address,
-        client_id=connection.client_id,
+        # One that never said who it is: tools print a name in a table.
+        client_id=connection.client_id or f"{connection.protocol}@{connection.address}",
         language=_language(connection.language),
         version=version_ordinal(connection.version),
     )

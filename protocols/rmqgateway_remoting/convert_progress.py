@@ -13,12 +13,14 @@ from rmqgateway.commands import (
     GetConsumerStatus,
     GetConsumeTimeSpans,
     GetRunningInformation,
+    QueueProgress,
     RelayedAnswer,
     ResetOffset,
     ResetOffsets,
 )
 from rmqgateway.errors import Code
 from rmqgateway.wire.bodies import encode_body
+from rmqgateway.wire.bodies.common import MessageQueue as QueueBody
 from rmqgateway.wire.bodies.groups import (
     ConsumerStatusBody,
     ConsumeStats,
@@ -42,9 +44,11 @@ from rmqgateway_remoting.convert_base import (
 from rmqgateway_remoting.push import reset_body
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rmqgateway.wire.remoting import RemotingCommand
 
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "offset_table"]
 
 
 def _topics(ext: dict[str, str]) -> list[str]:
@@ -63,17 +67,21 @@ def parse_progress(request: RemotingCommand, peer: Peer) -> GetConsumeProgress:
 def reply_progress(reply: ConsumeProgress, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
     """``ConsumeStats``."""
     wanted = frozenset(_topics(request.ext_fields))
-    table = {
+    table = offset_table([item for item in reply.queues if not wanted or item.queue.topic in wanted])
+    respond(request, out, body=encode_body(ConsumeStats(consume_tps=reply.consume_tps, offset_table=table)))
+
+
+def offset_table(queues: Sequence[QueueProgress]) -> dict[QueueBody, OffsetWrapper]:
+    """A group's place in queues, as ``ConsumeStats`` has it."""
+    return {
         queue_body(item.queue): OffsetWrapper(
             broker_offset=item.broker_offset,
             consumer_offset=item.consumer_offset,
             last_timestamp=item.last_timestamp,
             pull_offset=item.pull_offset,
         )
-        for item in reply.queues
-        if not wanted or item.queue.topic in wanted
+        for item in queues
     }
-    respond(request, out, body=encode_body(ConsumeStats(consume_tps=reply.consume_tps, offset_table=table)))
 
 
 def parse_time_spans(request: RemotingCommand, peer: Peer) -> GetConsumeTimeSpans:

@@ -203,6 +203,21 @@ def reply_system_topic_list(reply: TopicConfigs, request: RemotingCommand, peer:
     respond(request, out, body=encode_body(TopicList(broker_addr=peer.host, topic_list=names)))
 
 
+#: Bits of a topic's sysFlag. Source: ``TopicSysFlag``.
+_UNIT, _UNIT_SUBSCRIBED = 1, 2
+
+
+def reply_unit_topics(reply: TopicConfigs, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
+    """``TopicList`` of the topics of units, those that units subscribe to, or those of them that are of no unit."""
+    bits, flags = {
+        RequestCode.GET_UNIT_TOPIC_LIST: (_UNIT, _UNIT),
+        RequestCode.GET_HAS_UNIT_SUB_TOPIC_LIST: (_UNIT_SUBSCRIBED, _UNIT_SUBSCRIBED),
+        RequestCode.GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST: (_UNIT | _UNIT_SUBSCRIBED, _UNIT_SUBSCRIBED),
+    }[RequestCode(request.code)]
+    names = [topic.name for topic in reply.topics if topic.sys_flag & bits == flags]
+    respond(request, out, body=encode_body(TopicList(topic_list=names)))
+
+
 def parse_topic_statistics(request: RemotingCommand, peer: Peer) -> GetTopicStatistics:
     """GET_TOPIC_STATS_INFO."""
     return GetTopicStatistics(text(request.ext_fields, "topic"))
@@ -251,6 +266,9 @@ OPERATIONS = (
     Operation(RequestCode.GET_TOPICS_BY_CLUSTER, ListTopics, parse_all_topics, reply_topic_list),
     Operation(RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_NS, ListTopics, parse_all_topics, reply_system_topic_list),
     Operation(RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_BROKER, ListTopics, parse_all_topics, reply_system_topic_list),
+    Operation(RequestCode.GET_UNIT_TOPIC_LIST, ListTopics, parse_all_topics, reply_unit_topics),
+    Operation(RequestCode.GET_HAS_UNIT_SUB_TOPIC_LIST, ListTopics, parse_all_topics, reply_unit_topics),
+    Operation(RequestCode.GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST, ListTopics, parse_all_topics, reply_unit_topics),
     Operation(RequestCode.GET_TOPIC_STATS_INFO, GetTopicStatistics, parse_topic_statistics, reply_topic_statistics),
     Operation(
         RequestCode.WIPE_WRITE_PERM_OF_BROKER,

@@ -7,6 +7,7 @@ from rmqgateway_remoting import (
     convert_broker,
     convert_clients,
     convert_groups,
+    convert_maintaining,
     convert_popping,
     convert_progress,
     convert_pulling,
@@ -31,6 +32,7 @@ OPERATIONS: dict[int, Operation] = {
         convert_progress,
         convert_broker,
     )
+        convert_maintaining,
     for operation in module.OPERATIONS
 }
 

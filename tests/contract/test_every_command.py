@@ -11,9 +11,10 @@ from rmqgateway import commands as c
 from rmqgateway.commands import Command, Reply, all_commands
 from rmqgateway.errors import Code, GatewayError, UnsupportedCommand
 from rmqgateway.events import CheckTransaction, Event, OffsetsAsked, ReplyArrived, RunningInformationAsked
-from rmqgateway.message import Filter, Message, MessageQueue
+from rmqgateway.message import TAG_ALL, Filter, Message, MessageQueue
 from rmqgateway.testing import NoReplyYet, TestSession, World, result_of
 from rmqgateway.wire.message_properties import encode_properties
+from rmqgateway.wire.stored_message import physical_offset
 
 TOPIC, GROUP = "orders", "group"
 BACKENDS = ["local"]
@@ -69,6 +70,15 @@ def send_reply(scene: Scene) -> Any:
 def end_transaction(scene: Scene) -> Any:
     half = scene.send(b"half", TRAN_MSG="true", PGROUP="producers")
     return scene.do(c.EndTransaction(TOPIC, "producers", c.TransactionResolution.COMMIT, half.unique_key))
+
+
+def resume_transaction(scene: Scene) -> Any:
+    scene.send(b"half", TRAN_MSG="true", PGROUP="producers")
+    settings = scene.world.settings
+    for _ in range(settings.transaction_check_max + 1):
+        scene.world.advance(settings.transaction_interval_s)
+    (given_up,) = scene.do(c.PullMessages("operators", "TRANS_CHECK_MAX_TIME_TOPIC", 0, 0, filter=TAG_ALL)).messages
+    return scene.do(c.ResumeTransaction(physical_offset(given_up), TOPIC))
 
 
 def recall(scene: Scene) -> Any:
@@ -231,6 +241,11 @@ def test_each_command_is_served_or_refused_on_purpose(backend: str) -> None:
     served = set(World().backend.handlers())
     own = {command for command in all_commands() if command.__module__.startswith("rmqgateway.")}
     assert served | UNSERVED[backend] == own
+    c.AwaitMessages: plain(c.AwaitMessages(GROUP, TOPIC)),
+    c.GetPollingInformation: plain(c.GetPollingInformation(GROUP, TOPIC)),
+    c.ListConsumeProgress: group_exists(c.ListConsumeProgress()),
+    c.DeleteExpired: plain(c.DeleteExpired()),
+    c.ResumeTransaction: resume_transaction,
     assert not served & UNSERVED[backend]
     assert served == set(SCENARIOS), "each served command has a scenario, and no other"
 

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.popping import Popping
 from rmqgateway.backend.local.queues import Topic
@@ -27,6 +28,7 @@ from rmqgateway.commands.administering import (
     ResetOffset,
     ResetOffsets,
 )
+from rmqgateway.commands.maintaining import ConsumeProgresses, GroupProgress, ListConsumeProgress
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import OffsetsAsked, OffsetsReset
@@ -44,6 +46,7 @@ class AdminProgress(Component):
         self,
         core: Core,
         topics: Topics,
+        groups: Groups,
         clients: Clients,
         offsets: Offsets,
         popping: Popping,
@@ -52,6 +55,7 @@ class AdminProgress(Component):
     ) -> None:
         super().__init__(core)
         self._topics = topics
+        self._groups = groups
         self._clients = clients
         self._offsets = offsets
         self._popping = popping
@@ -63,6 +67,7 @@ class AdminProgress(Component):
             CloneOffset: self.clone_offset,
             GetConsumeProgress: self.get_consume_progress,
             GetConsumerStatus: self.get_consumer_status,
+            ListConsumeProgress: self.list_consume_progress,
             GetConsumeTimeSpans: self.get_consume_time_spans,
             ResetOffset: self.reset_offset,
         }
@@ -70,11 +75,7 @@ class AdminProgress(Component):
     # Looking.
 
     def get_consume_progress(self, context: Context, command: GetConsumeProgress) -> ConsumeProgress:
-        group = self._clients.group(command.group)
-        subscribed = set(group.subscriptions) if group is not None else set()
-        wanted = (
-            {command.topic} if command.topic else subscribed | set(self._offsets.topics_of(command.group))
-        )
+        wanted = {command.topic} if command.topic else self._topics_of(command.group)
         found: list[QueueProgress] = []
         rate = 0.0
         for name in sorted(wanted):
@@ -85,10 +86,31 @@ class AdminProgress(Component):
             rate += self._statistics.get_rate(command.group, name)
         return ConsumeProgress(tuple(found), rate)
 
+    def list_consume_progress(self, context: Context, command: ListConsumeProgress) -> ConsumeProgresses:
+        found = []
+        for group in sorted({*self._groups.by_name, *self._clients.consumers}):
+            for name in sorted(self._topics_of(group)):
+                topic = self._topics.get(name)
+                if topic is None or (command.ordered_only and not topic.config.order):
+                    continue
+                queues = [self._progress(group, topic, queue_id) for queue_id in range(topic.read_queues)]
+                rate = self._statistics.get_rate(group, name)
+                found.append(GroupProgress(group, name, ConsumeProgress(tuple(queues), rate)))
+        return ConsumeProgresses(tuple(found))
+
+    def _topics_of(self, name: str) -> set[str]:
+        """What a group consumes: subscribed to, with offsets, or receiving at present."""
+        group = self._clients.group(name)
+        subscribed = () if group is None else group.subscriptions
+        return {*subscribed, *self._offsets.topics_of(name), *self._clients.uses_of(name)}
+
     def _progress(self, group: str, topic: Topic, queue_id: int) -> QueueProgress:
-        """One queue; of a group that receives, everything not acknowledged counts as lag, in flight or not."""
+        """One queue; of a group that receives, everything not acknowledged counts as lag, in flight or not.
+
+        What retention has dropped is no lag: nobody can consume it any more.
+        """
         stored = topic.queue(queue_id).stored
-        handed_out = max(self._offsets.get(group, topic.name, queue_id), 0)
+        handed_out = max(self._offsets.get(group, topic.name, queue_id), stored.min_offset)
         in_flight = self._popping.in_flight(group, topic, queue_id)
         unsettled = self._popping.unsettled(group, topic, queue_id)
         last = stored.store_timestamp(handed_out - 1) if handed_out > stored.min_offset else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import rmqgateway
 from rmqgateway.backend.local.component import Component, Core, Handlers
@@ -14,9 +15,27 @@ from rmqgateway.commands.administering import (
     GetStatistics,
     Table,
 )
+from rmqgateway.commands.maintaining import DeleteExpired
 from rmqgateway.context import Context
 
 __all__ = ["AdminRuntime"]
+
+#: The spans of RocketMQ's put-latency distribution; the store's ``commit_times`` are counted by the same.
+_SPANS = (
+    "<=0ms",
+    "0~10ms",
+    "10~50ms",
+    "50~100ms",
+    "100~200ms",
+    "200~500ms",
+    "500ms~1s",
+    "1~2s",
+    "2~3s",
+    "3~4s",
+    "4~5s",
+    "5~10s",
+    "10s~",
+)
 
 #: The version of RocketMQ whose behaviour this broker has; tools print it and choose features by it.
 BROKER_VERSION = "V5_5_0"
@@ -32,6 +51,7 @@ class AdminRuntime(Component):
 
     def handlers(self) -> Handlers:
         return {
+            DeleteExpired: self.delete_expired,
             GetBrokerConfiguration: self.get_broker_configuration,
             GetRuntimeInformation: self.get_runtime_information,
             GetStatistics: self.get_statistics,
@@ -63,9 +83,12 @@ class AdminRuntime(Component):
             "getTotalTps": f"{get_rate:.2f} {get_rate:.2f} {get_rate:.2f}",
             "getFoundTps": f"{get_rate:.2f} {get_rate:.2f} {get_rate:.2f}",
             "putMessageTimesTotal": str(puts),
+            "putMessageDistributeTime": _distribution(store),
+            "putMessageEntireTimeMax": f"{float(store.get('commit_seconds_max', 0.0)) * 1000:.0f}",
             "putMessageSizeTotal": str(put_bytes),
             "putMessageAverageSize": f"{put_bytes / puts if puts else 0.0:.1f}",
             "putLatency99": f"{float(store.get('commit_seconds_p99', 0.0)) * 1000:.2f}",
+            "putLatency999": f"{float(store.get('commit_seconds_p999', 0.0)) * 1000:.2f}",
             "earliestMessageTimeStamp": str(earliest),
             "startAcceptSendRequestTimeStamp": "0",
             "dispatchBehindBytes": "0",
@@ -116,6 +139,9 @@ class AdminRuntime(Component):
         }
         return Table(tuple(sorted(table.items())))
 
+    def delete_expired(self, context: Context, command: DeleteExpired) -> None:
+        self.core.store.drop_expired()
+
     def get_statistics(self, context: Context, command: GetStatistics) -> Table:
         """Sum, rate and average of the last minute, hour and day; empty for what is not counted here."""
         counter, of_bytes = self._counter(command.name, command.key)
@@ -137,6 +163,8 @@ class AdminRuntime(Component):
         """The counter behind one of RocketMQ's statistics; keys are ``topic`` or ``topic@group``."""
         statistics = self._statistics
         topic, _, group = key.partition("@")
+        if name in ("BROKER_PUT_NUMS", "BROKER_GET_NUMS"):
+            return (statistics.all_puts if "PUT" in name else statistics.all_gets)(), False
         if name in ("TOPIC_PUT_NUMS", "TOPIC_PUT_SIZE"):
             return statistics.put_counter(topic), name.endswith("SIZE")
         if name in ("GROUP_GET_NUMS", "GROUP_GET_SIZE"):
@@ -144,6 +172,13 @@ class AdminRuntime(Component):
         if name == "SNDBCK_PUT_NUMS":
             return statistics.send_backs.get((group, topic)), False
         return None, False
+
+
+def _distribution(store: Mapping[str, int | float | str]) -> str:
+    """How long messages took to be stored, as RocketMQ's brokers print it: since the start, by time."""
+    counts = str(store.get("commit_times", "")).split()
+    pairs = zip(_SPANS, counts or ["0"] * len(_SPANS), strict=True)
+    return " ".join(f"[{span}]:{count}" for span, count in pairs)
 
 
 def _boolean(value: bool) -> str:

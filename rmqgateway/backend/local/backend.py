@@ -22,6 +22,7 @@ from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.lite import LiteTopics
 from rmqgateway.backend.local.locks import Locks
 from rmqgateway.backend.local.nameserver import NameServer
+from rmqgateway.backend.local.notifications import Notifications
 from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.pop_moves import PopMoves
 from rmqgateway.backend.local.popping import Popping
@@ -91,15 +92,26 @@ class LocalBackend:
         self.timers = self.writer.timers = Timers(core, self.topics, self.writer)
         self.transactions = self.producing.transactions = Transactions(core, self.topics, self.clients, self.writer)
         moves = PopMoves(core, self.topics, self.writer, self.statistics)
-        self.popping = Popping(core, self.topics, self.groups, self.clients, self.offsets, moves, self.waits, self.lite)
+        self.popping = Popping(
+            core,
+            self.topics,
+            self.groups,
+            self.clients,
+            self.offsets,
+            moves,
+            self.waits,
+            self.lite,
+            self.statistics,
+        )
+        self.notifications = Notifications(core, self.popping, self.waits)
         self.relays = Relays(core, self.clients)
         self.name_server = NameServer(core, self.topics)
         administration = [
             AdminTopics(core, self.topics, self.groups, self.clients, self.offsets, self.statistics),
             AdminProgress(
-                core, self.topics, self.clients, self.offsets, self.popping, self.relays, self.statistics
+                core, self.topics, self.groups, self.clients, self.offsets, self.popping, self.relays, self.statistics
             ),
-            AdminClients(core, self.clients),
+            AdminClients(core, self.clients, self.popping),
             AdminMessages(core, self.topics),
             AdminRuntime(core, self.statistics, self.timers),
             QueueAssignments(core, self.topics, self.groups, self.clients, self.name_server),
@@ -123,6 +135,7 @@ class LocalBackend:
             self.transactions,
             self.popping,
             self.relays,
+            self.notifications,
             self.name_server,
             *administration,
         ]

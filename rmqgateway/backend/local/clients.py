@@ -31,8 +31,9 @@ from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.events import ConsumersChanged
 from rmqgateway.interfaces import ISession
+from rmqgateway.message import Filter
 
-__all__ = ["Clients", "ConsumerGroup", "Member"]
+__all__ = ["Clients", "ConsumerGroup", "Member", "Use"]
 
 _log = Logger()
 _MAX_GROUPS_OF_CLIENT = 4096
@@ -89,14 +90,18 @@ class ConsumerGroup:
         return changed
 
 
-class _Use:
-    """How a topic is consumed by a group: in one mode at a time. :ivar sessions: by number, when last."""
+class Use:
+    """How a topic is consumed by a group: in one mode at a time.
 
-    __slots__ = ("mode", "sessions")
+    :ivar sessions: by number, when last. :ivar filter: of the newest receive, or None: not known (pulls).
+    """
+
+    __slots__ = ("filter", "mode", "sessions")
 
     def __init__(self, mode: ConsumeMode) -> None:
         self.mode = mode
         self.sessions: dict[int, float] = {}
+        self.filter: Filter | None = None
 
 
 class Clients(Component):
@@ -113,7 +118,8 @@ class Clients(Component):
         self._groups = groups
         self._clients: dict[str, dict[int, ISession]] = {}
         self._of_session: dict[int, dict[str, tuple[set[str], set[str]]]] = {}
-        self._uses: dict[tuple[str, str], _Use] = {}
+        self._uses: dict[tuple[str, str], Use] = {}
+        self._consuming: dict[int, ISession] = {}  # those that are in _uses
         self._places: dict[int, set[tuple[str, str]]] = {}  # by session: where it is in _uses
         #: Called with (group, topic, mode) when a group begins to consume a topic in a mode.
         self.on_mode: list[Callable[[str, str, ConsumeMode], None]] = []
@@ -158,7 +164,17 @@ class Clients(Component):
         """The connected consumer groups that subscribe to a topic."""
         return sorted(name for name, group in self.consumers.items() if topic in group.subscriptions)
 
-    def use(self, group: str, topic: str, session: ISession, mode: ConsumeMode) -> None:
+    def uses_of(self, group: str) -> dict[str, Use]:
+        """How a group is consuming at present, by topic: also by clients that send no heartbeat."""
+        return {topic: use for (name, topic), use in self._uses.items() if name == group}
+
+    def consuming_session(self, number: int) -> ISession | None:
+        """The session of this number, if it is in some `Use`."""
+        return self._consuming.get(number)
+
+    def use(
+        self, group: str, topic: str, session: ISession, mode: ConsumeMode, wanted: Filter | None = None
+    ) -> None:
         """A session pulls or receives (pops) a topic for a group. One mode at a time: RocketMQ itself would deliver
         messages twice and strand others. A session may change its own mode; RocketMQ's own tools are let through.
 
@@ -170,7 +186,7 @@ class Clients(Component):
         if use is None:
             if names.is_system_group(group):
                 return
-            use = self._uses[group, topic] = _Use(mode)
+            use = self._uses[group, topic] = Use(mode)
             for tell in self.on_mode:
                 tell(group, topic, mode)
         elif use.mode is not mode:
@@ -187,7 +203,9 @@ class Clients(Component):
                 tell(group, topic, mode)
         if number not in use.sessions:
             self._places.setdefault(number, set()).add((group, topic))
+            self._consuming[number] = session
         use.sessions[number] = now
+        use.filter = wanted
 
     # Commands
 
@@ -263,6 +281,7 @@ class Clients(Component):
             self._forget(session.number, client_id)
         for place in self._places.pop(session.number, ()):
             self._no_use(place, session.number)
+        self._consuming.pop(session.number, None)
 
     # Inside
 

@@ -14,13 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
-__all__ = ["Entry", "PopQueue"]
+__all__ = ["Entry", "PopQueue", "Receiver"]
 
-#: (visible at ms, delivered how often, pop time ms). Shared by all messages of one receive, to be small.
-Entry = tuple[int, int, int]
+#: Whose receive it was: a client id, the number of a session without one, or "": before the last restart.
+Receiver = str | int
+
+#: (visible at ms, delivered how often, pop time ms, receiver). Shared by all messages of one receive, to be small.
+Entry = tuple[int, int, int, Receiver]
 
 #: The entry of a message that was passed over since its message group was blocked.
-_WAITING: Entry = (0, 0, 0)
+_WAITING: Entry = (0, 0, 0, "")
 
 
 class PopQueue:
@@ -49,6 +52,7 @@ class PopQueue:
         pop_time: int,
         visible_at: int,
         next_offset: int,
+        receiver: Receiver = "",
     ) -> None:
         """These messages were delivered, for the n-th time each, and everything before `next_offset` was looked at."""
         shared: dict[int, Entry] = {}
@@ -56,7 +60,7 @@ class PopQueue:
         for offset, attempt in zip(offsets, attempts, strict=True):
             entry = shared.get(attempt)
             if entry is None:
-                entry = shared[attempt] = (visible_at, attempt, pop_time)
+                entry = shared[attempt] = (visible_at, attempt, pop_time, receiver)
             entries[offset] = entry
         if offsets:
             heappush(self._expiries, (visible_at, pop_time, tuple(offsets)))
@@ -85,14 +89,14 @@ class PopQueue:
         for offset in offsets:
             entry = self.entries.get(offset)
             if entry is not None:
-                self.entries[offset] = (0, max(entry[1] - 1, 0), entry[2])
+                self.entries[offset] = (0, max(entry[1] - 1, 0), entry[2], entry[3])
                 heappush(self._expiries, (0, entry[2], (offset,)))
 
     def changed(self, offset: int, pop_time: int, visible_at: int) -> None:
         """A message in flight is visible again at another time, under another handle."""
         entry = self.entries.get(offset)
         if entry is not None:
-            self.entries[offset] = (visible_at, entry[1], pop_time)
+            self.entries[offset] = (visible_at, entry[1], pop_time, entry[3])
             heappush(self._expiries, (visible_at, pop_time, (offset,)))
 
     def reset(self, offset: int) -> None:
@@ -184,6 +188,12 @@ class PopQueue:
         """How many messages are invisible now."""
         return sum(1 for entry in self.entries.values() if entry[0] > now)
 
+    def in_flight_by_receiver(self, now: int, counts: dict[Receiver, int]) -> None:
+        """Add to `counts` how many messages are invisible now, by who received them."""
+        for entry in self.entries.values():
+            if entry[0] > now:
+                counts[entry[3]] = counts.get(entry[3], 0) + 1
+
     # Snapshots.
 
     def restore(self, rows: Iterable[Sequence[int]]) -> None:
@@ -191,7 +201,7 @@ class PopQueue:
         shared: dict[Entry, Entry] = {}
         batches: dict[tuple[int, int], list[int]] = {}
         for offset, visible_at, attempts, pop_time in rows:
-            entry = (visible_at, attempts, pop_time)
+            entry = (visible_at, attempts, pop_time, "")
             self.entries[offset] = shared.setdefault(entry, entry)
             batches.setdefault((visible_at, pop_time), []).append(offset)
         self._expiries.extend((when, popped, tuple(offsets)) for (when, popped), offsets in batches.items())

@@ -23,13 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["LitePlace", "Place", "Receive"]
 
 
+class Polling:
+    """The receives that wait at a place for the same queue id (`waits.Place`)."""
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting: dict[Waiter, None] = {}
+
+
 class Place:
     """One group at one topic: where a receive looks, and who waits there.
 
     :ivar waiting: the receives that wait, oldest first. :ivar turn: the queue that the next receive begins with.
+    :ivar polling: by queue id (-1: any), the receives that have waited.
     """
 
-    __slots__ = ("group", "owner", "popped", "timer", "timer_at", "topic", "turn", "waiting")
+    __slots__ = ("group", "owner", "polling", "popped", "timer", "timer_at", "topic", "turn", "waiting")
 
     def __init__(self, owner: Popping, group: str, topic: Topic) -> None:
         self.owner = owner
@@ -37,6 +47,7 @@ class Place:
         self.topic = topic
         self.popped: dict[int, PopQueue] = owner.state.place(group, topic.number)
         self.waiting: dict[Waiter, None] = {}
+        self.polling: dict[int, Polling] = {}
         self.turn = 0
         self.timer: IDelayedCall | None = None
         self.timer_at = 0
@@ -58,16 +69,23 @@ class Place:
                 found.append(topic)
         return found
 
-    def has_work(self, now: int) -> bool:
-        """Whether a receive may find something; cheap, and may be wrong only by saying yes."""
+    def has_work(self, now: int, queue_id: int = -1, fifo: bool = False) -> bool:
+        """Whether a receive may find something; cheap, and may be wrong only by saying yes.
+
+        :param queue_id: in this queue of the topic (and where retries wait); -1: in any.
+        :param fifo: a queue received in order whose messages are in flight has nothing.
+        """
         for topic in self.sources():
             popped_queues = self.owner.state.places.get((self.group, topic.number), {})
-            for queue_id in range(topic.read_queues):
-                popped = popped_queues.get(queue_id)
-                stored = topic.queue(queue_id).stored
+            one = queue_id >= 0 and topic is self.topic
+            for queue_id_ in (queue_id,) if one else range(topic.read_queues):
+                popped = popped_queues.get(queue_id_)
+                if fifo and popped is not None and not popped.message_groups and popped.in_flight(now):
+                    continue
+                stored = topic.queue(queue_id_).stored
                 if popped is None:
                     if stored.max_offset > max(
-                        self.owner.offsets.get(self.group, topic.name, queue_id), stored.min_offset
+                        self.owner.offsets.get(self.group, topic.name, queue_id_), stored.min_offset
                     ):
                         return True
                 elif popped.next_offset < stored.max_offset or popped.has_due(now):
@@ -201,7 +219,10 @@ class Receive:
                     pop_time=self.owner.core.now_ms(), invisible_ms=command.invisible_ms, polling_full=True
                 )
             wait_ms = min(command.wait_ms, self.owner.core.settings.long_poll_max_ms)
-            self._wait = waits.add((self.place,), wait_ms, self.context.session, self._woken, self._ended)
+            polling = self.place.polling.get(command.queue_id)
+            if polling is None:
+                polling = self.place.polling[command.queue_id] = Polling()
+            self._wait = waits.add((self.place, polling), wait_ms, self.context.session, self._woken, self._ended)
             self.place.plan()
         return self.deferred
 

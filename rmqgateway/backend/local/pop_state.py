@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rmqgateway.backend.local.pop_queue import Entry, PopQueue
+from rmqgateway.backend.local.pop_queue import Entry, PopQueue, Receiver
 from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.store.interfaces import IMessageStore
 
@@ -78,11 +78,17 @@ class PopState:
         self._store.append_state(int(StateKind.POP), _VERSION + _encode(change))
 
     def delivered(
-        self, group: str, topic_number: int, pop_time: int, visible_at: int, taken: Sequence[Taken]
+        self,
+        group: str,
+        topic_number: int,
+        pop_time: int,
+        visible_at: int,
+        taken: Sequence[Taken],
+        receiver: Receiver = "",
     ) -> None:
-        """A receive took these."""
+        """A receive took these. Whose it was is known until the next restart; it is not recorded."""
         rows = [one.row() for one in taken]
-        self._delivered(group, topic_number, pop_time, visible_at, rows)
+        self._delivered(group, topic_number, pop_time, visible_at, rows, receiver)
         self._append([_DELIVERED, group, topic_number, pop_time, visible_at, rows])
 
     def settled(self, group: str, topic_number: int, queue_id: int, offsets: list[int]) -> None:
@@ -127,11 +133,17 @@ class PopState:
         return found
 
     def _delivered(
-        self, group: str, topic_number: int, pop_time: int, visible_at: int, rows: Iterable[Sequence[Any]]
+        self,
+        group: str,
+        topic_number: int,
+        pop_time: int,
+        visible_at: int,
+        rows: Iterable[Sequence[Any]],
+        receiver: Receiver = "",
     ) -> None:
         for queue_id, next_offset, offsets, attempts, passed_over, message_groups in rows:
             queue = self._queue(group, topic_number, queue_id)
-            queue.delivered(offsets, attempts, pop_time, visible_at, next_offset)
+            queue.delivered(offsets, attempts, pop_time, visible_at, next_offset, receiver)
             if passed_over:
                 queue.passed_over(passed_over)
             if message_groups:
@@ -168,7 +180,7 @@ class PopState:
             [
                 (
                     [group, topic_number, queue_id, queue.next_offset],
-                    list(queue.entries.items()),
+                    (list(queue.entries), list(queue.entries.values())),
                     list(queue.message_groups.items()),
                 )
                 for (group, topic_number), place in self.places.items()
@@ -185,11 +197,12 @@ class PopState:
 
 
 def _pieces(
-    queues: list[tuple[list[Any], list[tuple[int, Entry]], list[tuple[int, str]]]],
+    queues: list[tuple[list[Any], tuple[list[int], list[Entry]], list[tuple[int, str]]]],
 ) -> Iterator[bytes]:
-    for head, entries, message_groups in queues:
+    for head, (offsets, entries), message_groups in queues:
         for start in range(0, max(len(entries), 1), _ROWS_IN_A_PIECE):
-            rows = [(offset, *entry) for offset, entry in entries[start : start + _ROWS_IN_A_PIECE]]
+            piece = slice(start, start + _ROWS_IN_A_PIECE)
+            rows = [(offset, *entry[:3]) for offset, entry in zip(offsets[piece], entries[piece], strict=True)]
             yield _VERSION + _encode([*head, rows, [] if start else message_groups])
 
 

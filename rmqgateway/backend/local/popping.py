@@ -23,7 +23,7 @@ from rmqgateway.backend.local.lite import LiteTopics
 from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.pop_moves import PopMoves
 from rmqgateway.backend.local.pop_place import Picked, Picker, take, take_in_order
-from rmqgateway.backend.local.pop_queue import PopQueue
+from rmqgateway.backend.local.pop_queue import Entry, PopQueue, Receiver
 from rmqgateway.backend.local.pop_receive import LitePlace, Place, Receive
 from rmqgateway.backend.local.pop_state import PopState, Taken
 from rmqgateway.backend.local.queues import Topic
@@ -34,6 +34,7 @@ from rmqgateway.backend.local.receipt_handles import (
     format_handle,
     parse_handle,
 )
+from rmqgateway.backend.local.statistics import Statistics
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.waits import Waits
 from rmqgateway.commands import (
@@ -62,6 +63,7 @@ __all__ = ["MAX_INVISIBLE_MS", "Popping"]
 #: RocketMQ's proxy allows up to 12 hours; the smallest time is a matter of the front-end (10 s over gRPC).
 MAX_INVISIBLE_MS = 12 * 3600 * 1000
 _MAX_MESSAGES = 1024
+_NEVER: Entry = (0, 0, 0, "")
 
 
 class Popping(Component):
@@ -80,8 +82,10 @@ class Popping(Component):
         moves: PopMoves,
         waits: Waits,
         lite: LiteTopics,
+        statistics: Statistics,
     ) -> None:
         super().__init__(core)
+        self._statistics = statistics
         self.topics = topics
         self.groups = groups
         self.clients = clients
@@ -157,13 +161,9 @@ class Popping(Component):
             raise GatewayError(
                 Code.BAD_REQUEST, f"expected at least 1 message to receive, got {command.max_messages}"
             )
-        topic, group = self._readable(command.group, command.topic)
-        if command.queue_id >= topic.read_queues:
-            raise GatewayError(
-                Code.BAD_OFFSET, f"queue id: expected less than {topic.read_queues}, got {command.queue_id}"
-            )
+        topic, group = self._readable(command.group, command.topic, command.queue_id)
         compile_filter(command.filter)
-        self.clients.use(command.group, command.topic, context.session, ConsumeMode.POP)
+        self.clients.use(command.group, command.topic, context.session, ConsumeMode.POP, command.filter)
         fifo = group.consume_message_orderly if command.fifo is None else command.fifo
         if fifo and command.attempt_id:
             self._undo_attempt(command)
@@ -181,7 +181,14 @@ class Popping(Component):
             self._lite_places[key] = place
         return place
 
-    def _readable(self, group_name: str, topic_name: str) -> tuple[Topic, GroupConfig]:
+    def readable_place(self, group: str, topic: str, queue_id: int) -> Place:
+        """Where a receive of this group would look.
+
+        :raise GatewayError: TOPIC_NOT_FOUND, GROUP_NOT_FOUND, GROUP_DISABLED, TOPIC_NOT_READABLE, BAD_OFFSET.
+        """
+        return self.place(group, self._readable(group, topic, queue_id)[0])
+
+    def _readable(self, group_name: str, topic_name: str, queue_id: int = -1) -> tuple[Topic, GroupConfig]:
         topic = self.topics.find(topic_name)
         if not topic.readable:
             raise GatewayError(Code.TOPIC_NOT_READABLE, f"topic {topic_name} is not readable")
@@ -280,7 +287,9 @@ class Popping(Component):
             return pop_time
         visible_at = pop_time + command.invisible_ms
         rows = [taken for _, taken in found]
-        self.state.delivered(command.group, topic.number, pop_time, visible_at, rows)
+        receiver = command.client_id or receive.context.session.number
+        self.state.delivered(command.group, topic.number, pop_time, visible_at, rows, receiver)
+        count = size = 0
         broker_name = self.core.settings.broker_name
         for picked, taken in found:
             self.offsets.record(command.group, topic.name, taken.queue_id, taken.next_offset)
@@ -294,12 +303,17 @@ class Popping(Component):
                 if topic_kind != NORMAL_TOPIC:
                     message = _with_topic(message, command.topic)
                 if one.attempt > 1:
+            count += len(picked)
                     message = stored_message.with_reconsume_times(message, attempt - 1)
                 handle = format_handle(
+                size += len(message)
                     first, pop_time, command.invisible_ms, topic_kind, broker_name, taken.queue_id, one.offset
                 )
                 messages.append(ReceivedMessage(message, handle, attempt))
-        topic.get_messages += len(messages)
+        if count:
+            topic.get_messages += count
+            topic.get_bytes += size
+            self._statistics.got(command.group, topic.name, count, size)
         return pop_time
 
     def give_back(self, group: str, topic: Topic, taken: Taken) -> None:
@@ -522,7 +536,7 @@ class Popping(Component):
                     waiting += range(max(popped.next_offset, stored.min_offset), stored.max_offset)
                 for offset in waiting:
                     for message in stored.read(offset, 1, 1):
-                        times = popped.entries.get(offset, (0, 0, 0))[1] + stored_message.reconsume_times(
+                        times = popped.entries.get(offset, _NEVER)[1] + stored_message.reconsume_times(
                             message
                         )
                         if not self.moves.to_pull_retries(
@@ -562,6 +576,16 @@ def _with_topic(message: bytes, topic: str) -> bytes:
     """The same message under another topic name."""
     found = stored_message.decode(message)
     return bytes(
+    def in_flight_of(self, group: str) -> dict[Receiver, int]:
+        """How many messages are in flight in a group, by who received them since the last restart."""
+        now = self.core.now_ms()
+        counts: dict[Receiver, int] = {}
+        for (name, _), place in self.state.places.items():
+            if name == group:
+                for popped in place.values():
+                    popped.in_flight_by_receiver(now, counts)
+        return counts
+
         stored_message.encode(
             topic.encode(),
             found.queue_id,

@@ -69,6 +69,8 @@ class Statistics(Component):
         self.send_backs: dict[tuple[str, str], Counter] = {}
         self.dead_letters: dict[str, Counter] = {}
         self.puts: dict[str, Counter] = {}
+        self._all_puts = Counter(core.reactor.seconds())
+        self._all_gets = Counter(core.reactor.seconds())
         self.started_ms = core.now_ms()
         #: Totals at the last two midnights (local time), as far as this process has lived.
         self.puts_at_yesterday = self.puts_at_midnight = 0
@@ -112,6 +114,16 @@ class Statistics(Component):
         self._take(topic)
         return self.puts.get(topic)
 
+    def all_puts(self) -> Counter:
+        """What was put into all topics together, up to now."""
+        self._all_puts.messages, self._all_puts.bytes = self.total_puts()
+        return self._all_puts
+
+    def all_gets(self) -> Counter:
+        """What was handed out to all groups together, up to now."""
+        self._all_gets.messages, self._all_gets.bytes = self.total_gets()
+        return self._all_gets
+
     def rates(self) -> tuple[float, float]:
         """Messages per second over the last minute, put and handed out, all topics together."""
         now = self.core.reactor.seconds()
@@ -149,6 +161,8 @@ class Statistics(Component):
         for table in tables:
             for counter in table.values():
                 counter.sample(now)
+        self.all_puts().sample(now)
+        self.all_gets().sample(now)
         for name in self.puts.keys() - self._topics.by_name.keys():
             del self.puts[name]
         day = time.localtime(self.core.now_ms() / 1000).tm_yday

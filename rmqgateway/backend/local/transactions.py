@@ -25,6 +25,7 @@ from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.writing import Draft, Writer
 from rmqgateway.commands import EndTransaction, SendResult, TransactionResolution
 from rmqgateway.commands.administering import TopicConfig
+from rmqgateway.commands.maintaining import ResumeTransaction
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError, StoreError
 from rmqgateway.events import CheckTransaction
@@ -77,7 +78,7 @@ class Transactions(Component):
         return len(self._halves)
 
     def handlers(self) -> Handlers:
-        return {EndTransaction: self.end_transaction}
+        return {EndTransaction: self.end_transaction, ResumeTransaction: self.resume_transaction}
 
     def start(self) -> None:
         self._alarm.start()
@@ -99,10 +100,35 @@ class Transactions(Component):
         draft.topic, draft.queue_id = self._topics.find(HALF_TOPIC), 0
         draft.sys_flag &= ~12  # stored as an ordinary message of the half topic, as RocketMQ does
         put = self._writer.put(draft)
-        self._prepared(put.queue_offset, put.unique_key, self.core.now_ms() + delay)
-        self._append([_PREPARED, put.queue_offset, put.unique_key, self._halves[put.queue_offset].check_at])
-        self._plan()
+        self._begin(put, delay)
         return SendResult(real_queue, put.queue_offset, put.physical_offset, put.unique_key)
+
+    def _begin(self, put: SendResult, delay_ms: int) -> None:
+        """A half message was stored: its first check comes after this delay."""
+        check_at = self.core.now_ms() + delay_ms
+        self._prepared(put.queue_offset, put.unique_key, check_at)
+        self._append([_PREPARED, put.queue_offset, put.unique_key, check_at])
+        self._plan()
+
+    def resume_transaction(self, context: Context, command: ResumeTransaction) -> Deferred[None]:
+        message = self.core.store.read_at(command.physical_offset)
+        discarded = self._topics.get(DISCARDED_TOPIC)
+        if message is None or discarded is None or stored_message.topic(message) != discarded.name_bytes:
+            raise GatewayError(
+                Code.MESSAGE_NOT_FOUND,
+                f"no half message that was given up is at physical offset {command.physical_offset}",
+            )
+        draft = Draft.from_stored(message, self._topics.find(HALF_TOPIC), 0)
+        topic = draft.named.get(_REAL_TOPIC, "")
+        if command.topic and command.topic not in (topic, DISCARDED_TOPIC):
+            raise GatewayError(
+                Code.BAD_REQUEST, f"the half message is of topic {topic!r}, not of {command.topic[:200]!r}"
+            )
+        if draft.named.get("UNIQ_KEY", "") in self._by_id:
+            raise GatewayError(Code.BAD_REQUEST, "this transaction is undecided: its half message is there")
+        draft.set("TRANSACTION_CHECK_TIMES", "0")
+        self._begin(self._writer.put(draft), 0)
+        return self.core.durable(None)
 
     def _first_check_ms(self, immunity: str | None) -> int:
         if immunity is not None and immunity.isdigit() and len(immunity) < 8:

@@ -271,6 +271,11 @@ class Housekeeping:
 
     # Retention.
 
+    def retain(self) -> None:
+        """Begin to drop the segments that are out of date."""
+        if self._timers:
+            self._retain()
+
     def _retain(self) -> None:
         for segment in self._failed:
             self.seal(segment)

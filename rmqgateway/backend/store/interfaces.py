@@ -169,5 +169,8 @@ class IMessageStore(Interface):
         :raise StoreError: the disk gives errors.
         """
 
+    def drop_expired() -> None:
+        """Begin now to drop what retention lets go, instead of by and by. A store in memory has no retention."""
+
     def statistics() -> dict[str, int | float | str]:
         """Sizes, counts and latencies for runtime information and metrics (documented by the implementation)."""

@@ -265,6 +265,9 @@ class MemoryStore:
                 found.append(message)
         return found
 
+    def drop_expired(self) -> None:
+        """See IMessageStore."""
+
     def statistics(self) -> dict[str, int | float | str]:
         """``kind`` ("memory"), ``messages``, ``bytes``, ``queues``, ``commit_groups``, ``min_position``, ``max_position``."""
         return {

@@ -111,6 +111,39 @@ class BrokerStatsData(Body, kw_only=True):
     stats_minute: BrokerStatsItem
 
 
+class HAClientRuntimeInfo(Body, kw_only=True):
+    """What a slave's connection to its master is at; of a master all is 0."""
+
+    activate_time: int = 0
+    last_read_timestamp: int = 0
+    last_write_timestamp: int = 0
+    master_addr: str | None = None
+    master_flush_offset: int = 0
+    max_offset: int = 0
+    transferred_byte_in_second: int = 0
+
+
+class HAConnectionRuntimeInfo(Body, kw_only=True):
+    """One slave, as its master sees it."""
+
+    addr: str | None = None
+    diff: int = 0
+    in_sync: bool = False
+    slave_ack_offset: int = 0
+    transfer_from_where: int = 0
+    transferred_byte_in_second: int = 0
+
+
+class HARuntimeInfo(Body, kw_only=True):
+    """GET_BROKER_HA_STATUS(907)."""
+
+    ha_client_runtime_info: HAClientRuntimeInfo | None = None
+    ha_connection_info: list[HAConnectionRuntimeInfo] = []
+    in_sync_slave_nums: int = 0
+    master: bool
+    master_commit_log_max_offset: int = 0
+
+
 class ConsumeQueueData(Body, kw_only=True):
     """One entry of a queue's index."""
 
