@@ -89,7 +89,13 @@ class Gateway:
         self.reactor = reactor
         self.outbox = outbox if outbox is not None else Outbox()
         self.limits = limits if limits is not None else Limits()
-        self.authorizer = authorizer
+        if guard is None:
+            users = getattr(backend, "users", None)
+            guard = Guard(Users() if users is None else users, time.time, reactor.seconds)
+        self.guard = guard
+        self.authorizer: Authorizer | None = None
+        guard.users.watch(self._users_changed)
+        self._users_changed()
         self.budget = ByteBudget(self.limits.process_bytes, self.limits.slow_at, self.limits.refuse_at)
         self.sessions: dict[int, Session] = {}
         self.commands_under_way = 0

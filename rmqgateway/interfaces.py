@@ -230,6 +230,7 @@ class IGateway(Interface):
         "The `rmqgateway.outbox.Outbox`: replies collected into one write per connection."
     )
     reactor: Any = Attribute("IReactorTime, and IReactorCore where it is a real one.")
+    guarded: bool = Attribute("Whether users exist, so that every command needs a credential.")
 
     def open_session(
         front_end: str,

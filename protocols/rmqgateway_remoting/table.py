@@ -29,6 +29,7 @@ OPERATIONS: dict[int, Operation] = {
         convert_clients,
         convert_topics,
         convert_groups,
+        convert_users,
         convert_progress,
         convert_broker,
     )

@@ -226,6 +226,20 @@ SCENARIOS: dict[type[Command[Any]], Callable[[Scene], Any]] = {
     c.SetBrokerWritable: plain(c.SetBrokerWritable("rmqgateway", False)),
     c.SetConsumeMode: plain(c.SetConsumeMode(TOPIC, GROUP, True)),
     c.QueryConsumeQueue: plain(c.QueryConsumeQueue(TOPIC, 0, 0, 10)),
+    c.CreateUser: plain(c.CreateUser("root", "secret", c.UserType.SUPER)),
+    c.UpdateUser: with_users(c.UpdateUser("alice", status=c.UserStatus.DISABLE)),
+    c.DeleteUser: with_users(c.DeleteUser("alice")),
+    c.GetUser: with_users(c.GetUser("alice")),
+    c.ListUsers: with_users(c.ListUsers()),
+    c.CreateAcl: with_users(
+        c.CreateAcl("User:alice", (c.Policy(entries=(c.PolicyEntry("Group:*", ("Sub",)),)),))
+    ),
+    c.UpdateAcl: with_users(
+        c.UpdateAcl("User:alice", (c.Policy(entries=(c.PolicyEntry("Topic:a*", ("All",)),)),))
+    ),
+    c.DeleteAcl: with_users(c.DeleteAcl("User:alice", resource="Topic:a*")),
+    c.GetAcl: with_users(c.GetAcl("User:alice")),
+    c.ListAcls: with_users(c.ListAcls()),
     c.SyncLiteSubscription: plain(c.SyncLiteSubscription(GROUP, TOPIC, "client", "PARTIAL_ADD", ("lite",))),
 }
 #: What each backend does not serve, on purpose.

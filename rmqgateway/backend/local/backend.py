@@ -114,6 +114,7 @@ class LocalBackend:
             AdminClients(core, self.clients, self.popping),
             AdminMessages(core, self.topics),
             AdminRuntime(core, self.statistics, self.timers),
+            StoredUsers(core, self.users),
             QueueAssignments(core, self.topics, self.groups, self.clients, self.name_server),
         ]
         #: In the order of starting; sessions' ends and stopping go the other way round.

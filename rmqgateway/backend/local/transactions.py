@@ -23,7 +23,7 @@ from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.writing import Draft, Writer
-from rmqgateway.commands import EndTransaction, SendResult, TransactionResolution
+from rmqgateway.commands import Action, EndTransaction, SendResult, TransactionResolution
 from rmqgateway.commands.administering import TopicConfig
 from rmqgateway.commands.maintaining import ResumeTransaction
 from rmqgateway.context import Context
