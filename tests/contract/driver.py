@@ -16,9 +16,24 @@ from rmqgateway.backend.local.settings import LocalSettings
 from rmqgateway.errors import Code
 from rmqgateway.testing import World
 from rmqgateway.wire import stored_message
+from rmqgateway.wire.message_id import host_text
 from rmqgateway.wire.message_properties import decode_properties
 
-__all__ = ["Driver", "Got", "Pending", "Pulled", "Refused", "Sent", "Stage", "got_of", "refused"]
+__all__ = [
+    "Driver",
+    "Got",
+    "Outgoing",
+    "Pending",
+    "Pulled",
+    "Putting",
+    "Refused",
+    "Sent",
+    "Stage",
+    "got_of",
+    "named_of",
+    "refused",
+    "shared",
+]
 
 T = TypeVar("T")
 
@@ -31,18 +46,44 @@ class Refused(Exception):
         self.reason = reason
 
 
+class Outgoing(msgspec.Struct, frozen=True):
+    """A message to send, with all that RocketMQ knows of one. Times are in ms."""
+
+    body: str
+    tag: str = ""
+    keys: tuple[str, ...] = ()
+    properties: dict[str, str] = {}
+    message_group: str = ""
+    delay_ms: int = 0
+    deliver_at: int = 0
+    level: int = 0
+    priority: int | None = None
+    lite_topic: str = ""
+    queue_id: int = -1
+
+
 class Sent(msgspec.Struct, frozen=True):
-    """Where a message went, as far as the protocol says."""
+    """Where a message went, as far as the protocol says.
+
+    :ivar born_timestamp, born_host: as the sender said, or as it should be found out. :ivar transaction: what ends it.
+    """
 
     queue_id: int = -1
     queue_offset: int = -1
     physical_offset: int = -1
     message_id: str = ""
     recall_handle: str = ""
+    born_timestamp: int = 0
+    born_host: str = ""
+    transaction: str = ""
 
 
 class Got(msgspec.Struct, frozen=True):
-    """A message as a consumer sees it. :ivar handle: what settles it."""
+    """A message as a consumer sees it.
+
+    :ivar properties: the user's, and RocketMQ's own under RocketMQ's names (TAGS, KEYS, UNIQ_KEY …) wherever the protocol
+        has them. :ivar handle: what settles it. :ivar deliver_at: of a delayed message. :ivar transaction: what ends it.
+    """
 
     body: str
     properties: dict[str, str]
@@ -53,6 +94,16 @@ class Got(msgspec.Struct, frozen=True):
     reconsume_times: int = 0
     handle: str = ""
     attempt: int = 1
+    born_timestamp: int = 0
+    born_host: str = ""
+    deliver_at: int = 0
+    priority: int | None = None
+    lite_topic: str = ""
+    transaction: str = ""
+
+    @property
+    def message_id(self) -> str:
+        return self.properties.get("UNIQ_KEY", "")
 
 
 class Pulled(msgspec.Struct, frozen=True):
@@ -117,6 +168,15 @@ class Driver:
 
     # Producing.
 
+    def put(self, topic: str, message: Outgoing) -> Sent:
+        """Any message that the protocol can say; what it cannot say of one is refused by AssertionError in the driver, or
+        by the front-end."""
+        raise NotImplementedError
+
+    def put_half(self, topic: str, message: Outgoing, producer_group: str) -> Sent:
+        """The first half of a transaction."""
+        raise NotImplementedError
+
     def send(
         self,
         topic: str,
@@ -158,6 +218,10 @@ class Driver:
         """None: not known yet."""
         raise NotImplementedError
 
+    def answer_for(self, client_id: str, producer_group: str) -> None:
+        """Be asked about the transactions of a producer group from now on."""
+        raise NotImplementedError
+
     def checks(self) -> list[Got]:
         """Half messages that this producer was asked about since the last call."""
         raise NotImplementedError
@@ -172,6 +236,12 @@ class Driver:
         self, group: str, topic: str, invisible_ms: int, *, wait_ms: int = 0, fifo: bool = False, max_messages: int = 32
     ) -> Pending[list[Got]]:
         """Invisible to others for a time of the client's choice."""
+        raise NotImplementedError
+
+    def consume(
+        self, group: str, topic: str, *, fifo: bool = False, lite_topics: tuple[str, ...] = (), max_messages: int = 16
+    ) -> list[Got]:
+        """What is there for this client now, of a topic of any type; invisible to others for 60 s."""
         raise NotImplementedError
 
     def ack(self, group: str, topic: str, message: Got) -> None:
@@ -245,6 +315,54 @@ class Driver:
         raise NotImplementedError
 
 
+class Putting(Driver):
+    """A driver that says every kind of message by `put` and `put_half`."""
+
+    def send(
+        self,
+        topic: str,
+        body: str,
+        *,
+        tag: str = "",
+        keys: str = "",
+        message_group: str = "",
+        delay_ms: int = 0,
+        properties: dict[str, str] | None = None,
+    ) -> Sent:
+        message = Outgoing(body, tag, tuple(keys.split()), properties or {}, message_group, delay_ms)
+        return self.put(topic, message)
+
+    def send_timed(self, topic: str, body: str, at_ms: int) -> Sent:
+        return self.put(topic, Outgoing(body, deliver_at=at_ms))
+
+    def send_half(self, topic: str, body: str, producer_group: str) -> Sent:
+        return self.put_half(topic, Outgoing(body), producer_group)
+
+
+def named_of(message: Outgoing) -> dict[str, str]:
+    """All but the body, as RocketMQ's properties."""
+    named = {
+        "TAGS": message.tag,
+        "KEYS": " ".join(message.keys),
+        "__SHARDINGKEY": message.message_group,
+        "TIMER_DELAY_MS": str(message.delay_ms or ""),
+        "TIMER_DELIVER_MS": str(message.deliver_at or ""),
+        "DELAY": str(message.level or ""),
+        "_SYS_MSG_PRIORITY_": "" if message.priority is None else str(message.priority),
+        "__LITE_TOPIC": message.lite_topic,
+        **message.properties,
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def shared(world: World, make: Callable[[], Any]) -> Any:
+    """What all clients of one kind share in a world, such as their front-end. :param make: a class or function."""
+    known: dict[Callable[[], Any], Any] = world.__dict__.setdefault("_shared", {})
+    if make not in known:
+        known[make] = make()
+    return known[make]
+
+
 class Stage:
     """A world and the drivers of one kind in it.
 
@@ -276,9 +394,11 @@ class Stage:
 def got_of(message: bytes, handle: str = "", attempt: int = 1) -> Got:
     """A stored message as a scenario sees it."""
     found = stored_message.decode(message)
+    named = decode_properties(found.properties)
+    deliver_at, priority = named.get("TIMER_DELIVER_MS"), named.get("_SYS_MSG_PRIORITY_")
     return Got(
         found.body.decode(),
-        decode_properties(found.properties),
+        named,
         found.topic.decode(),
         found.queue_id,
         found.queue_offset,
@@ -286,6 +406,11 @@ def got_of(message: bytes, handle: str = "", attempt: int = 1) -> Got:
         found.reconsume_times,
         handle,
         attempt,
+        found.born_timestamp,
+        named.get("__BORNHOST") or host_text(found.born_host)[0],
+        int(deliver_at or 0),
+        None if priority is None else int(priority),
+        named.get("__LITE_TOPIC", ""),
     )
 
 

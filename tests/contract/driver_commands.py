@@ -41,7 +41,7 @@ from rmqgateway.events import CheckTransaction, ConsumersChanged
 from rmqgateway.message import Filter, Message, MessageQueue
 from rmqgateway.testing import NoReplyYet, World, result_of
 from rmqgateway.wire.message_properties import encode_properties
-from tests.contract.driver import Driver, Got, Pending, Pulled, Refused, Sent, got_of
+from tests.contract.driver import Got, Outgoing, Pending, Pulled, Putting, Refused, Sent, got_of, named_of
 
 __all__ = ["CommandsDriver"]
 
@@ -49,11 +49,12 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class CommandsDriver(Driver):
+class CommandsDriver(Putting):
     name = "commands"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self.host = world.peer_host
         self.session = world.session()
 
     def words(self, code: Code) -> object:
@@ -75,30 +76,27 @@ class CommandsDriver(Driver):
     # Producing.
 
     def _send(self, topic: str, message: Message, producer_group: str = "") -> Sent:
-        result = self.execute(SendMessages(topic, (message,), producer_group)).results[0]
+        now = self.world.wall_ms
+        result = self.execute(SendMessages(topic, (message,), producer_group, check_type=True)).results[0]
         return Sent(
-            result.queue_id, result.queue_offset, result.physical_offset, result.unique_key, result.recall_handle
+            result.queue_id,
+            result.queue_offset,
+            result.physical_offset,
+            result.unique_key,
+            result.recall_handle,
+            now,
+            self.host,
         )
 
-    def send(
-        self,
-        topic: str,
-        body: str,
-        *,
-        tag: str = "",
-        keys: str = "",
-        message_group: str = "",
-        delay_ms: int = 0,
-        properties: dict[str, str] | None = None,
-    ) -> Sent:
-        named = {"TAGS": tag, "KEYS": keys, "__SHARDINGKEY": message_group, **(properties or {})}
-        if delay_ms:
-            named["TIMER_DELAY_MS"] = str(delay_ms)
-        named = {name: value for name, value in named.items() if value}
-        return self._send(topic, Message(body.encode(), encode_properties(named)))
+    def put(self, topic: str, message: Outgoing) -> Sent:
+        return self._send(topic, Message(message.body.encode(), encode_properties(named_of(message)), message.queue_id))
+
+    def put_half(self, topic: str, message: Outgoing, producer_group: str) -> Sent:
+        properties = encode_properties({**named_of(message), "TRAN_MSG": "true", "PGROUP": producer_group})
+        return self._send(topic, Message(message.body.encode(), properties, sys_flag=4), producer_group)
 
     def send_to(self, topic: str, body: str, queue_id: int) -> Sent:
-        return self._send(topic, Message(body.encode(), queue_id=queue_id))
+        return self.put(topic, Outgoing(body, queue_id=queue_id))
 
     def send_batch(self, topic: str, bodies: list[str]) -> Sent:
         messages = tuple(Message(body.encode()) for body in bodies)
@@ -106,17 +104,10 @@ class CommandsDriver(Driver):
         return Sent(result.queue_id, result.queue_offset, result.physical_offset, result.unique_key)
 
     def send_at_level(self, topic: str, body: str, level: int) -> Sent:
-        return self._send(topic, Message(body.encode(), encode_properties({"DELAY": str(level)})))
-
-    def send_timed(self, topic: str, body: str, at_ms: int) -> Sent:
-        return self._send(topic, Message(body.encode(), encode_properties({"TIMER_DELIVER_MS": str(at_ms)})))
+        return self.put(topic, Outgoing(body, level=level))
 
     def recall(self, topic: str, handle: str) -> str:
         return self.execute(RecallMessage(topic, handle)).unique_key
-
-    def send_half(self, topic: str, body: str, producer_group: str) -> Sent:
-        properties = encode_properties({"TRAN_MSG": "true", "PGROUP": producer_group})
-        return self._send(topic, Message(body.encode(), properties, sys_flag=4), producer_group)
 
     def end_transaction(self, topic: str, half: Sent, producer_group: str, commit: bool | None) -> None:
         resolution = {
@@ -134,6 +125,9 @@ class CommandsDriver(Driver):
                 physical_offset=half.physical_offset,
             )
         )
+
+    def answer_for(self, client_id: str, producer_group: str) -> None:
+        self.heartbeat(client_id, producer=producer_group)
 
     def checks(self) -> list[Got]:
         found = [event for event in self.session.events if isinstance(event, CheckTransaction)]
@@ -163,6 +157,12 @@ class CommandsDriver(Driver):
             group, topic, max_messages=max_messages, invisible_ms=invisible_ms, wait_ms=wait_ms, fifo=fifo
         )
         return self._pending(self.begin(command).addCallback(_messages))
+
+    def consume(
+        self, group: str, topic: str, *, fifo: bool = False, lite_topics: tuple[str, ...] = (), max_messages: int = 16
+    ) -> list[Got]:
+        command = ReceiveMessages(group, topic, max_messages=max_messages, fifo=fifo, lite_topics=lite_topics)
+        return _messages(self.execute(command))
 
     def ack(self, group: str, topic: str, message: Got) -> None:
         (result,) = self.execute(AckMessages(group, topic, (message.handle,), strict=False)).results

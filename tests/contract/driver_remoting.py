@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
 from rmqgateway.errors import Code
 from rmqgateway.testing import World
 from rmqgateway.wire import stored_message
@@ -13,12 +15,15 @@ from rmqgateway.wire.bodies.clients import (
     ConsumerData,
     ConsumerList,
     HeartbeatData,
+    LiteSubscription,
+    LiteSubscriptionRequest,
     ProducerData,
     SubscriptionData,
 )
 from rmqgateway.wire.bodies.common import MessageQueue
 from rmqgateway.wire.bodies.consuming import LockBatchRequest, LockBatchResponse, UnlockBatchRequest
 from rmqgateway.wire.bodies.routes import TopicRouteData
+from rmqgateway.wire.consistent_hash import consistent_hash, java_hash
 from rmqgateway.wire.message_batch import BatchedMessage, encode_batch
 from rmqgateway.wire.message_id import decode_offset_message_id
 from rmqgateway.wire.message_properties import decode_properties
@@ -26,19 +31,22 @@ from rmqgateway.wire.remoting import RemotingCommand, RemotingDecoder, encode_re
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway_remoting.errors import RESPONSE_CODES
 from rmqgateway_remoting.frontend import RemotingFrontEnd
-from tests.contract.driver import Driver, Got, Pending, Pulled, Refused, Sent, got_of
+from tests.contract.driver import Got, Outgoing, Pending, Pulled, Putting, Refused, Sent, got_of, named_of
 
-__all__ = ["RemotingDriver"]
+__all__ = ["SLOW_CLOCK_MS", "RemotingDriver"]
 
 T = TypeVar("T")
+#: What producers say of the time differs from the gateway's clock by so much.
+SLOW_CLOCK_MS = 1500
 _PULL = {0: "FOUND", 19: "NO_NEW_MESSAGE", 20: "NO_MATCHED_MESSAGE", 21: "OFFSET_MOVED"}
 
 
-class RemotingDriver(Driver):
+class RemotingDriver(Putting):
     name = "remoting"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self._host = world.peer_host
         self._protocol, self._transport = world.connect(RemotingFrontEnd())
         self._decoder = RemotingDecoder()
         self._opaque = 0
@@ -93,6 +101,7 @@ class RemotingDriver(Driver):
         code: RequestCode = RequestCode.SEND_MESSAGE_V2,
     ) -> Sent:
         self._unique += 1
+        born = self.world.wall_ms - SLOW_CLOCK_MS
         named = {"UNIQ_KEY": f"{id(self):024X}{self._unique:08X}", **properties}
         text = "".join(f"{name}\x01{value}\x02" for name, value in named.items() if value)
         ext: dict[str, object] = {
@@ -102,7 +111,7 @@ class RemotingDriver(Driver):
             "d": 4,
             "e": queue_id,
             "f": sys_flag,
-            "g": self.world.wall_ms,
+            "g": born,
             "h": 0,
             "i": text,
             "j": 0,
@@ -117,44 +126,33 @@ class RemotingDriver(Driver):
             offset,
             found.get("transactionId", ""),
             found.get("recallHandle", ""),
+            born,
+            self._host,
         )
 
-    def send(
-        self,
-        topic: str,
-        body: str,
-        *,
-        tag: str = "",
-        keys: str = "",
-        message_group: str = "",
-        delay_ms: int = 0,
-        properties: dict[str, str] | None = None,
-    ) -> Sent:
-        named = {"TAGS": tag, "KEYS": keys, "__SHARDINGKEY": message_group, **(properties or {})}
-        if delay_ms:
-            named["TIMER_DELAY_MS"] = str(delay_ms)
-        return self._send(topic, body.encode(), named)
+    def put(self, topic: str, message: Outgoing) -> Sent:
+        queue_id = message.queue_id
+        if queue_id < 0 and message.message_group:
+            queue_id = consistent_hash(java_hash(message.message_group), self.queues(topic))  # as a Java selector would
+        return self._send(topic, message.body.encode(), named_of(message), queue_id)
+
+    def put_half(self, topic: str, message: Outgoing, producer_group: str) -> Sent:
+        properties = {**named_of(message), "TRAN_MSG": "true", "PGROUP": producer_group}
+        return self._send(topic, message.body.encode(), properties, sys_flag=4, producer_group=producer_group)
 
     def send_to(self, topic: str, body: str, queue_id: int) -> Sent:
-        return self._send(topic, body.encode(), {}, queue_id)
+        return self.put(topic, Outgoing(body, queue_id=queue_id))
 
     def send_batch(self, topic: str, bodies: list[str]) -> Sent:
         packed = encode_batch(BatchedMessage(body.encode(), b"UNIQ_KEY\x01K%d\x02" % at) for at, body in enumerate(bodies))
         return self._send(topic, packed, {}, code=RequestCode.SEND_BATCH_MESSAGE)
 
     def send_at_level(self, topic: str, body: str, level: int) -> Sent:
-        return self._send(topic, body.encode(), {"DELAY": str(level)})
-
-    def send_timed(self, topic: str, body: str, at_ms: int) -> Sent:
-        return self._send(topic, body.encode(), {"TIMER_DELIVER_MS": str(at_ms)})
+        return self.put(topic, Outgoing(body, level=level))
 
     def recall(self, topic: str, handle: str) -> str:
         ext: dict[str, object] = {"producerGroup": "producers", "topic": topic, "recallHandle": handle}
         return self.ask(RequestCode.RECALL_MESSAGE, ext).ext_fields["msgId"]
-
-    def send_half(self, topic: str, body: str, producer_group: str) -> Sent:
-        properties = {"TRAN_MSG": "true", "PGROUP": producer_group}
-        return self._send(topic, body.encode(), properties, sys_flag=4, producer_group=producer_group)
 
     def end_transaction(self, topic: str, half: Sent, producer_group: str, commit: bool | None) -> None:
         ext: dict[str, object] = {
@@ -175,6 +173,9 @@ class RemotingDriver(Driver):
         found = [frame for frame in self._pushed if frame.code == code]
         self._pushed = [frame for frame in self._pushed if frame.code != code]
         return found
+
+    def answer_for(self, client_id: str, producer_group: str) -> None:
+        self.heartbeat(client_id, producer=producer_group)
 
     def checks(self) -> list[Got]:
         return [got_of(frame.body) for frame in self._pushes(RequestCode.CHECK_TRANSACTION_STATE)]
@@ -228,7 +229,39 @@ class RemotingDriver(Driver):
             "queueId": parts[6],
             "extraInfo": message.handle,
             "offset": parts[7],
+            **({"liteTopic": message.lite_topic} if message.lite_topic else {}),
         }
+
+    def consume(
+        self, group: str, topic: str, *, fifo: bool = False, lite_topics: tuple[str, ...] = (), max_messages: int = 16
+    ) -> list[Got]:
+        if lite_topics:
+            return self._consume_lite(group, topic, lite_topics, max_messages)
+        return self.receive_for(group, topic, 60_000, fifo=fifo, max_messages=max_messages).answer()
+
+    def _consume_lite(self, group: str, topic: str, lite_topics: tuple[str, ...], max_messages: int) -> list[Got]:
+        """POP_LITE_MESSAGE, after LITE_SUBSCRIPTION_CTL."""
+        client_id = f"lite-{id(self)}"
+        wanted = LiteSubscription(
+            action="COMPLETE_ADD", client_id=client_id, group=group, topic=topic, lite_topic_set=list(lite_topics)
+        )
+        self.ask(RequestCode.LITE_SUBSCRIPTION_CTL, {}, encode_body(LiteSubscriptionRequest(subscription_set=[wanted])))
+        ext: dict[str, object] = {
+            "clientId": client_id,
+            "consumerGroup": group,
+            "topic": topic,
+            "maxMsgNum": max_messages,
+            "invisibleTime": 60_000,
+            "pollTime": 0,
+            "bornTime": self.world.wall_ms,
+        }
+        try:
+            answer = self.ask(RequestCode.POP_LITE_MESSAGE, ext)
+        except Refused as error:
+            if error.reason == ResponseCode.POLLING_TIMEOUT:
+                return []
+            raise
+        return _popped_lite(answer, self.world.settings.broker_name)
 
     def ack(self, group: str, topic: str, message: Got) -> None:
         self.ask(RequestCode.ACK_MESSAGE, self._handle(group, topic, message))
@@ -241,7 +274,7 @@ class RemotingDriver(Driver):
         found = self.ask(RequestCode.CHANGE_MESSAGE_INVISIBLETIME, ext).ext_fields
         parts = message.handle.split(" ")
         parts[1:4] = [found["popTime"], found["invisibleTime"], found["reviveQid"]]
-        return Got(message.body, message.properties, message.topic, handle=" ".join(parts))
+        return msgspec.structs.replace(message, handle=" ".join(parts))
 
     # Pulling.
 
@@ -381,6 +414,25 @@ class RemotingDriver(Driver):
 
     def view(self, sent: Sent) -> Got:
         return _messages(self.ask(RequestCode.VIEW_MESSAGE_BY_ID, {"offset": sent.physical_offset}).body)[0]
+
+
+def _popped_lite(answer: RemotingCommand, broker_name: str) -> list[Got]:
+    """Messages of lite topics with the handles that a client puts together (``MQClientAPIImpl.processPopLiteResponse``)."""
+    fields = answer.ext_fields
+    found = []
+    counts = fields["orderCountInfo"].split(";")
+    for (start, size), count in zip(stored_message.message_sizes(answer.body), counts, strict=True):
+        message = answer.body[start : start + size]
+        named = decode_properties(stored_message.properties(message))
+        parent, lite_topic = named.pop("INNER_MULTI_DISPATCH").split("$")[1:]
+        offset = named.pop("INNER_MULTI_QUEUE_OFFSET")
+        assert parent == stored_message.topic(message).decode() and lite_topic == named["__LITE_TOPIC"]
+        handle = (
+            f"{offset} {fields['popTime']} {fields['invisibleTime']} {fields['reviveQid']} 0 {broker_name} 0 {offset}"
+        )
+        got = got_of(message, handle, int(count) + 1)
+        found.append(msgspec.structs.replace(got, properties=named))
+    return found
 
 
 def _messages(body: bytes) -> list[Got]:

@@ -201,10 +201,10 @@ def test_a_transaction_can_be_ended_after_a_crash(stage: Stage) -> None:
     assert take(stage.client()) == []
 
 
-@scenario("send_half", "end_transaction", "checks", "heartbeat", "receive", "ack")
+@scenario("send_half", "end_transaction", "checks", "answer_for", "receive", "ack")
 def test_the_producer_is_asked_about_what_it_left_undecided(stage: Stage) -> None:
     client = stage.client()
-    client.heartbeat("producer", producer=PRODUCERS)
+    client.answer_for("producer", PRODUCERS)
     half = client.send_half(TOPIC, "half", PRODUCERS)
     client.end_transaction(TOPIC, half, PRODUCERS, None)
     stage.advance(5)
@@ -220,26 +220,26 @@ def test_the_producer_is_asked_about_what_it_left_undecided(stage: Stage) -> Non
     assert client.checks() == []
 
 
-@scenario("send_half", "end_transaction", "checks", "heartbeat", "receive", "ack")
+@scenario("send_half", "end_transaction", "checks", "answer_for", "receive", "ack")
 def test_another_member_is_asked_when_the_first_is_gone(stage: Stage) -> None:
     first, second = stage.client(), stage.client()
-    first.heartbeat("first", producer=PRODUCERS)
+    first.answer_for("first", PRODUCERS)
     half = first.send_half(TOPIC, "half", PRODUCERS)
     first.close()
-    second.heartbeat("second", producer=PRODUCERS)
+    second.answer_for("second", PRODUCERS)
     stage.advance(7)
     assert [check.body for check in second.checks()] == ["half"]
     second.end_transaction(TOPIC, half, PRODUCERS, True)
     assert take(second) == ["half"]
 
 
-@scenario("send_half", "checks", "heartbeat", "receive", "ack", transaction_check_max=2, transaction_interval_s=10.0)
+@scenario("send_half", "checks", "answer_for", "receive", "ack", transaction_check_max=2, transaction_interval_s=10.0)
 def test_checks_end_and_the_message_is_given_up(stage: Stage) -> None:
     client = stage.client()
-    client.heartbeat("producer", producer=PRODUCERS)
+    client.answer_for("producer", PRODUCERS)
     client.send_half(TOPIC, "half", PRODUCERS)
     stage.advance(60, 0.5)
-    client.heartbeat("producer", producer=PRODUCERS)
+    client.answer_for("producer", PRODUCERS)
     assert len(client.checks()) == 2
     assert take(client) == []
     assert take(client, "TRANS_CHECK_MAX_TIME_TOPIC", "operators") == ["half"]
