@@ -135,8 +135,8 @@ class LocalBackend:
             self.timers,
             self.transactions,
             self.popping,
-            self.relays,
             self.notifications,
+            self.relays,
             self.name_server,
             *administration,
         ]

@@ -197,6 +197,10 @@ class Popping(Component):
             raise GatewayError(
                 Code.GROUP_DISABLED, f"consumer group {group_name} may not consume (consumeEnable is false)"
             )
+        if queue_id >= topic.read_queues:
+            raise GatewayError(
+                Code.BAD_OFFSET, f"queue id: expected less than {topic.read_queues}, got {queue_id}"
+            )
         return topic, group
 
     def collect(self, receive: Receive) -> tuple[ReceivedMessages, list[tuple[Topic, Taken]]] | None:
@@ -297,17 +301,24 @@ class Popping(Component):
             if not picked:
                 continue
             first = picked[0].offset
+            count += len(picked)
             for one in picked:
                 message = one.message
+                size += len(message)
                 attempt = one.attempt + stored_message.reconsume_times(message)
                 if topic_kind != NORMAL_TOPIC:
                     message = _with_topic(message, command.topic)
                 if one.attempt > 1:
-            count += len(picked)
                     message = stored_message.with_reconsume_times(message, attempt - 1)
                 handle = format_handle(
-                size += len(message)
-                    first, pop_time, command.invisible_ms, topic_kind, broker_name, taken.queue_id, one.offset
+                    first,
+                    pop_time,
+                    command.invisible_ms,
+                    topic_kind,
+                    broker_name,
+                    taken.queue_id,
+                    one.offset,
+                    lite_topic,
                 )
                 messages.append(ReceivedMessage(message, handle, attempt))
         if count:
@@ -561,6 +572,16 @@ class Popping(Component):
         popped = self.state.places.get((group, topic.number), {}).get(queue_id)
         return None if popped is None else popped.in_flight(self.core.now_ms())
 
+    def in_flight_of(self, group: str) -> dict[Receiver, int]:
+        """How many messages are in flight in a group, by who received them since the last restart."""
+        now = self.core.now_ms()
+        counts: dict[Receiver, int] = {}
+        for (name, _), place in self.state.places.items():
+            if name == group:
+                for popped in place.values():
+                    popped.in_flight_by_receiver(now, counts)
+        return counts
+
     def unsettled(self, group: str, topic: Topic, queue_id: int) -> int:
         """How many messages of a queue the group was given and has not acknowledged, in flight or due again."""
         popped = self.state.places.get((group, topic.number), {}).get(queue_id)
@@ -576,16 +597,6 @@ def _with_topic(message: bytes, topic: str) -> bytes:
     """The same message under another topic name."""
     found = stored_message.decode(message)
     return bytes(
-    def in_flight_of(self, group: str) -> dict[Receiver, int]:
-        """How many messages are in flight in a group, by who received them since the last restart."""
-        now = self.core.now_ms()
-        counts: dict[Receiver, int] = {}
-        for (name, _), place in self.state.places.items():
-            if name == group:
-                for popped in place.values():
-                    popped.in_flight_by_receiver(now, counts)
-        return counts
-
         stored_message.encode(
             topic.encode(),
             found.queue_id,
