@@ -19,10 +19,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class Gateway:
-    """One ``twistd rmqgateway`` on a loopback port, with its data below `directory`."""
+    """One ``twistd rmqgateway`` on a loopback port, with its data below `directory`. :param options: more of its flags."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: tuple[str, ...] = ()) -> None:
         self.directory = directory
+        self._options = options
         self.cluster = "DefaultCluster"
         self.broker = "rmqgateway"
         self._port = 0
@@ -56,6 +57,7 @@ class Gateway:
                     str(self.directory / "data"),
                     "--listen",
                     f"tcp:{self._port}:interface=127.0.0.1",
+                    *self._options,
                 ],
                 cwd=self.directory,
                 env={**os.environ, "PYTHONPATH": path},
@@ -77,6 +79,11 @@ class Gateway:
                 return True
         except OSError:
             return False
+
+    @property
+    def certificate(self) -> Path:
+        """The PEM file that a client may trust."""
+        return self.directory / "data" / "tls" / "certificate.pem"
 
     def output(self) -> str:
         """The end of what it wrote, for a failure message."""

@@ -31,6 +31,7 @@ _HINTS = {
     "java": "apt-get install openjdk-17-jdk-headless",
     "mvn": "apt-get install maven",
     "go": "apt-get install golang-go",
+    "cargo": "Rust's rustup, 1.85 or newer",
 }
 
 

@@ -471,6 +471,16 @@ def test_a_damaged_generated_certificate_is_made_again(tmp_path: Path) -> None:
     assert Path(certificates.key_path).read_text() != "damaged"
 
 
+def test_the_generated_certificate_is_no_authority(tmp_path: Path) -> None:
+    """rustls refuses an authority as a server's own certificate (CaUsedAsEndEntity), and so does Firefox."""
+    from cryptography import x509
+
+    certificates = Certificates(TLSSettings(), str(tmp_path))
+    certificates.ensure()
+    made = x509.load_pem_x509_certificate(Path(certificates.certificate_path).read_bytes())
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
 def test_found_is_what_the_core_itself_knows() -> None:
     assert {found.name for found in Found} == {"TLS", "HTTP_1", "HTTP_2", "MORE", "UNKNOWN"}
 
