@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from rmqgateway.context import Context, Credential
     from rmqgateway.events import Event
-    from rmqgateway.interfaces import IBackend, ISubscription, ISubscriptionSink
+    from rmqgateway.interfaces import IBackend, IPassthrough, ISubscription, ISubscriptionSink
     from rmqgateway.subscription import Subscription
 
 __all__ = ["Authorizer", "Done", "Gateway"]
@@ -96,6 +96,8 @@ class Gateway:
         self.authorizer: Authorizer | None = None
         guard.users.watch(self._users_changed)
         self._users_changed()
+        #: See `IGateway`; a backend that has one says so.
+        self.passthrough: IPassthrough | None = getattr(backend, "passthrough", None)
         self.budget = ByteBudget(self.limits.process_bytes, self.limits.slow_at, self.limits.refuse_at)
         self.sessions: dict[int, Session] = {}
         self.commands_under_way = 0
@@ -273,6 +275,10 @@ class Gateway:
                     )
         for number in range(stored, len(commands)):
             self.perform(context, commands[number], done, tokens[number])
+
+    def judge(self, context: Context, command: Command[Any]) -> None:
+        if self.authorizer is not None:
+            self.authorizer(context, command)
 
     def _admit(self, context: Context, command: Command[Any]) -> int:
         """Judge a command; return how many bytes of the budget it takes until it is done."""

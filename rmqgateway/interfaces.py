@@ -30,6 +30,9 @@ __all__ = [
     "IFrontEnd",
     "IFrontEndMaker",
     "IGateway",
+    "IPassthrough",
+    "IPassthroughClient",
+    "IPassthroughLink",
     "IRequest",
     "IRequestFrontEnd",
     "ISendsTogether",
@@ -231,6 +234,10 @@ class IGateway(Interface):
     )
     reactor: Any = Attribute("IReactorTime, and IReactorCore where it is a real one.")
     guarded: bool = Attribute("Whether users exist, so that every command needs a credential.")
+    meters: Sequence[Any] = Attribute("What was counted: a `rmqgateway.telemetry.metrics.CommandMeter` for each command.")
+    passthrough: IPassthrough | None = Attribute(
+        "Where Remoting connections go as they are, or None: requests are commands like those of all others."
+    )
 
     def open_session(
         front_end: str,
@@ -275,6 +282,9 @@ class IGateway(Interface):
         stored together are told of together: ``done_together(tokens, replies)``; the others by `done`, as there. Each
         token is told of exactly once. A third of the cost of a small send is this door; this passes it once."""
 
+    def judge(context: Context, command: Command[Any]) -> None:
+        """Judge what is carried out elsewhere (a frame that is forwarded). :raise GatewayError: UNAUTHENTICATED, FORBIDDEN."""
+
     def subscribe(context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
         """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted."""
 
@@ -290,6 +300,60 @@ class IGateway(Interface):
 
         :raise GatewayError: UNAUTHENTICATED, TOO_MANY_REQUESTS.
         """
+
+
+class IPassthrough(Interface):
+    """What is behind the door for a protocol that the cluster itself speaks: frames are judged, and then forwarded raw."""
+
+    def open(
+        client: IPassthroughClient, session: ISession, listener: str, meters: Mapping[int, Any]
+    ) -> IPassthroughLink:
+        """Begin the other half of a connection; what was forwarded before it stands is kept.
+
+        :param listener: the name of the client's listener, which tells the server that it wants.
+        :param meters: by request code, where answered requests are counted (`rmqgateway.telemetry.metrics.CommandMeter`).
+        """
+
+    def hold(count: int, transport: Any) -> None:
+        """So many bytes more (or less) of unfinished frames are held; where that is too much, `transport` is cut."""
+
+
+class IPassthroughLink(Interface):
+    """The way of one connection to its server."""
+
+    def takes(code: int) -> str | None:
+        """None if a request is forwarded, else why it is refused."""
+
+    def forward(data: bytes, frames: Sequence[bytes], scans: Sequence[Any]) -> None:
+        """Send whole frames on; `data` is all of them, `scans` what `rmqgateway.wire.remoting_scan.scan` says of each."""
+
+    def pause() -> None:
+        """The client does not read: let nothing more come."""
+
+    def resume() -> None:
+        """The client reads again."""
+
+    def waiting() -> int:
+        """How many requests are unanswered, without those that wait for messages."""
+
+    def close() -> None:
+        """The client is gone."""
+
+
+class IPassthroughClient(Interface):
+    """The end of such a connection that the client is at."""
+
+    def answered(data: bytes) -> None:
+        """Bytes for the client: whole frames."""
+
+    def slow() -> None:
+        """Read no more of the client until `fast`: the server does not."""
+
+    def fast() -> None:
+        """Read again."""
+
+    def ended(reason: str) -> None:
+        """The server's end is gone; close once everything is written."""
 
 
 class ISubscription(Interface):

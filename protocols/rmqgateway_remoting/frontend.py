@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rmqgateway.frontend import ConnectionInformation
     from rmqgateway.interfaces import IGateway
+    from rmqgateway_remoting.passthrough import PassthroughProtocol
     from rmqgateway_remoting.protocol import RemotingProtocol
 
 __all__ = ["RemotingFrontEnd", "RemotingSettings", "front_end"]
@@ -92,8 +93,14 @@ class RemotingFrontEnd:
             return Recognition.MORE
         return Recognition.YES if first_bytes[8] in b"{ \t\r\n" else Recognition.NO
 
-    def make_protocol(self, gateway: IGateway, connection: ConnectionInformation) -> RemotingProtocol:
+    def make_protocol(
+        self, gateway: IGateway, connection: ConnectionInformation
+    ) -> RemotingProtocol | PassthroughProtocol:
         # Imported here so that announcing the front-end costs no reactor.
+        if gateway.passthrough is not None:
+            from rmqgateway_remoting.passthrough import PassthroughProtocol
+
+            return PassthroughProtocol(gateway, gateway.passthrough, connection, self._settings)
         from rmqgateway_remoting.protocol import RemotingProtocol
 
         return RemotingProtocol(gateway, connection, self._settings)

@@ -1,0 +1,336 @@
+"""One Remoting connection before a real cluster: frames are judged, and go on as they came.
+
+Without users a frame's header is looked into for its code and opaque, no more; from the first user on it is decoded, and
+the command that it is must be allowed. What is not known is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rmqgateway.context import Context
+from rmqgateway.eager import writer
+from rmqgateway.errors import GatewayError, WireError
+from rmqgateway.events import Event, GoAway
+from rmqgateway.interfaces import IPassthroughClient
+from rmqgateway.namespaces import enter
+from rmqgateway.wire.remoting import FrameSplitter, decode_frame, encode_response
+from rmqgateway.wire.remoting_scan import scan
+from rmqgateway.wire.request_codes import ResponseCode, request_name
+from rmqgateway_remoting.convert_base import Peer
+from rmqgateway_remoting.credentials import credential_of
+from rmqgateway_remoting.errors import response_code
+from rmqgateway_remoting.passthrough_commands import command_of, meters_of
+from rmqgateway_remoting.versions import V5_3_1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IDelayedCall
+
+    from rmqgateway.frontend import ConnectionInformation
+    from rmqgateway.interfaces import IGateway, IPassthrough, IPassthroughLink, ISession
+    from rmqgateway.wire.remoting_scan import Scan
+    from rmqgateway_remoting.frontend import RemotingSettings
+
+__all__ = ["PassthroughProtocol"]
+
+log = Logger(namespace="rmqgateway.remoting")
+
+
+@implementer(IPushProducer, IPassthroughClient)
+class PassthroughProtocol(Protocol):
+    """The client's half. As IPushProducer it is asked by its transport to write no more for now."""
+
+    def __init__(
+        self,
+        gateway: IGateway,
+        passthrough: IPassthrough,
+        connection: ConnectionInformation,
+        settings: RemotingSettings,
+    ) -> None:
+        self._gateway = gateway
+        self._passthrough = passthrough
+        self._connection = connection
+        self._settings = settings
+        self._seconds: Callable[[], float] = gateway.reactor.seconds
+        self._splitter = FrameSplitter(settings.max_frame, settings.max_header)
+        # Codes that this connection's server takes, as far as they were asked for.
+        self._taken: set[int] = set()
+        # Set when the connection is made.
+        self._session: ISession
+        self._peer: Peer
+        self._link: IPassthroughLink
+        self._transport: Any
+        self._write: Callable[[bytes], None]
+        self._opened = False
+        self._closed = False
+        self._going_away = False
+        self._blocked_since = 0.0
+        self._blocked = False
+        self._stall_timer: IDelayedCall | None = None
+        self._idle_timer: IDelayedCall | None = None
+        self._drain_timer: IDelayedCall | None = None
+        self._drain_deadline = 0.0
+        self._reading = True
+
+    # What Twisted calls.
+
+    def connectionMade(self) -> None:
+        """See IProtocol."""
+        self._transport = self.transport
+        gateway = self._gateway
+        try:
+            session = gateway.open_session(
+                "remoting",
+                self._connection.peer,
+                self._connection.advertised,
+                self._deliver,
+                self._drain,
+                self._cut,
+            )
+        except GatewayError as error:
+            log.info("connection from {peer} refused: {error}", peer=self._connection.peer, error=error)
+            self._closed = True
+            self._transport.loseConnection()
+            return
+        self._session = session
+        self._peer = Peer(session)
+        self._opened = True
+        self._write = writer(self.transport)
+        self._transport.registerProducer(self, True)
+        self._idle_timer = gateway.reactor.callLater(self._settings.idle_seconds, self._check_idle)
+        self._link = self._passthrough.open(self, session, self._connection.listener, meters_of(gateway))
+
+    def dataReceived(self, data: bytes) -> None:
+        """See IProtocol."""
+        if self._closed:
+            return
+        self._session.last_seen = self._seconds()
+        splitter = self._splitter
+        held = splitter.buffered
+        frames = splitter.receive_data(data)
+        left = splitter.buffered
+        if held or left:
+            self._passthrough.hold(left - held, self._transport)
+        if not frames:
+            return
+        scans: list[Scan] = []
+        good: list[bytes] = []
+        taken = self._taken
+        look = self._going_away or self._gateway.guarded
+        broken: WireError | None = None
+        for frame in frames:
+            if type(frame) is not bytes:
+                broken = frame  # type: ignore[assignment]
+                break
+            try:
+                seen = scan(frame)
+            except WireError as error:
+                self._malformed(error)
+                continue
+            if not seen.flag & 1 and (
+                (seen.code not in taken and not self._takes(seen, frame))
+                or (look and not self._may(seen, frame))
+            ):
+                continue
+            scans.append(seen)
+            good.append(frame)
+        if good:
+            is_whole = not held and not left and len(good) == len(frames)
+            self._link.forward(data if is_whole else b"".join(good), good, scans)
+        if broken is not None:
+            log.info("connection of {peer} ends: {error}", peer=self._connection.peer, error=broken.message)
+            self._close()
+
+    def connectionLost(self, reason: Failure = Failure(Exception("connection lost"))) -> None:  # noqa: B008
+        """See IProtocol."""
+        self._closed = True
+        for timer in (self._stall_timer, self._idle_timer, self._drain_timer):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._passthrough.hold(-self._splitter.buffered, None)
+        if self._opened:
+            self._link.close()
+            self._session.end()
+
+    # Judging.
+
+    def _takes(self, seen: Scan, frame: bytes) -> bool:
+        """Whether the server behind this connection is asked such things; else the client is told."""
+        reason = self._link.takes(seen.code)
+        if reason is None:
+            self._taken.add(seen.code)
+            return True
+        name = request_name(seen.code)
+        if seen.flag & 2:
+            log.debug("one-way {name} is refused: {reason}", name=name, reason=reason)
+        elif reason:
+            self._say(seen, frame, ResponseCode.NO_PERMISSION, f"{name}: {reason}")
+        else:
+            self._say(
+                seen,
+                frame,
+                ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+                f"request code {name} is not served by this gateway",
+            )
+        return False
+
+    def _may(self, seen: Scan, frame: bytes) -> bool:
+        """The long way: while the gateway drains, or users exist."""
+        try:
+            request = decode_frame(frame)
+            if self._going_away and request.version > V5_3_1 and not request.flag & 2:
+                self._say(seen, frame, ResponseCode.GO_AWAY, "this gateway is shutting down: please go away")
+                return False
+            if not self._gateway.guarded:
+                return True
+            context = Context(self._session, credential_of(request))
+            command = command_of(request, self._peer)
+            ext = request.ext_fields
+            if ext.get("nsd", "").lower() == "true" and ext.get("ns"):
+                context.namespace = ext["ns"]
+                command = enter(ext["ns"], command)
+            self._gateway.judge(context, command)
+        except GatewayError as error:
+            self._refuse(seen, frame, response_code(error), error.message)
+            return False
+        except WireError as error:
+            self._refuse(
+                seen, frame, ResponseCode.INVALID_PARAMETER, f"{request_name(seen.code)}: {error.message}"
+            )
+            return False
+        return True
+
+    def _refuse(self, seen: Scan, frame: bytes, code: int, remark: str) -> None:
+        if seen.flag & 2:
+            log.debug("one-way {name} was refused: {remark}", name=request_name(seen.code), remark=remark)
+        else:
+            self._say(seen, frame, code, remark)
+
+    def _malformed(self, error: WireError) -> None:
+        if isinstance(error.request_id, int):
+            self.answered(
+                encode_response(error.request_id, int(ResponseCode.INVALID_PARAMETER), remark=error.message)
+            )
+        else:
+            log.info(
+                "a request of {peer} is dropped: {error}", peer=self._connection.peer, error=error.message
+            )
+
+    def _say(self, seen: Scan, frame: bytes, code: int, remark: str) -> None:
+        self.answered(encode_response(seen.opaque, int(code), None, remark, b"", frame[4]))
+
+    # What the link calls.
+
+    def answered(self, data: bytes) -> None:
+        """See `IPassthroughClient`."""
+        if not self._closed:
+            self._write(data)
+
+    def slow(self) -> None:
+        """See `IPassthroughClient`."""
+        if self._reading and not self._closed:
+            self._reading = False
+            self._transport.pauseProducing()
+
+    def fast(self) -> None:
+        """See `IPassthroughClient`."""
+        if not self._reading and not self._closed:
+            self._reading = True
+            self._session.last_seen = self._seconds()
+            self._transport.resumeProducing()
+
+    def ended(self, reason: str) -> None:
+        """See `IPassthroughClient`."""
+        if not self._closed:
+            log.debug("connection of {peer} ends: {reason}", peer=self._connection.peer, reason=reason)
+            self._close()
+
+    # Writing.
+
+    def pauseProducing(self) -> None:
+        """See IPushProducer."""
+        self._blocked = True
+        self._blocked_since = self._seconds()
+        self._link.pause()
+        if self._stall_timer is None:
+            self._stall_timer = self._gateway.reactor.callLater(
+                self._settings.stalled_seconds, self._check_stall
+            )
+
+    def resumeProducing(self) -> None:
+        """See IPushProducer."""
+        self._blocked = False
+        if not self._closed:
+            self._link.resume()
+
+    def stopProducing(self) -> None:
+        """See IPushProducer: the connection is gone; connectionLost follows."""
+
+    def _check_stall(self) -> None:
+        self._stall_timer = None
+        if not self._blocked or self._closed:
+            return
+        left = self._blocked_since + self._settings.stalled_seconds - self._seconds()
+        if left <= 0:
+            self._cut(
+                f"it has not read its answers for {self._settings.stalled_seconds:g} s (setting stalled_seconds)"
+            )
+        else:
+            self._stall_timer = self._gateway.reactor.callLater(left, self._check_stall)
+
+    # Ending.
+
+    def _check_idle(self) -> None:
+        left = self._session.last_seen + self._settings.idle_seconds - self._seconds()
+        if not self._reading:
+            left = self._settings.idle_seconds
+        if left <= 0:
+            log.info("connection of {peer} ends: it said nothing for too long", peer=self._connection.peer)
+            self._close()
+        else:
+            self._idle_timer = self._gateway.reactor.callLater(left, self._check_idle)
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._transport.unregisterProducer()
+            self._transport.loseConnection()
+
+    def _cut(self, reason: str) -> None:
+        if not self._closed:
+            log.warn("connection of {peer} is cut: {reason}", peer=self._connection.peer, reason=reason)
+            self._closed = True
+            self._transport.unregisterProducer()
+            self._transport.abortConnection()
+
+    def _deliver(self, event: Event) -> bool:
+        """See `ISession.deliver`: what a broker has to say comes over the link."""
+        if isinstance(event, GoAway) and not self._closed:
+            self._drain(event.deadline, event.reason)
+            return True
+        return False
+
+    def _drain(self, deadline: float, reason: str) -> None:
+        """Clients that understand it are told to go with each answer; the others are left when they are quiet."""
+        if self._closed or self._going_away:
+            return
+        self._going_away = True
+        self._drain_deadline = self._seconds() + deadline
+        self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
+
+    def _check_drained(self) -> None:
+        now = self._seconds()
+        quiet = not self._link.waiting() and now - self._session.last_seen >= 0.5
+        if quiet or now >= self._drain_deadline:
+            self._close()
+        else:
+            left = max(0.0, min(0.5, self._drain_deadline - now))
+            self._drain_timer = self._gateway.reactor.callLater(left, self._check_drained)
