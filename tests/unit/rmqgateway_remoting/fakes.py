@@ -16,6 +16,7 @@ from rmqgateway.errors import GatewayError, UnsupportedCommand
 from rmqgateway.frontend import ConnectionInformation
 from rmqgateway.outbox import Outbox
 from rmqgateway.session import Session
+from rmqgateway.telemetry.metrics import CommandMeter
 from rmqgateway.wire.remoting import RemotingCommand, RemotingDecoder, encode_request
 from rmqgateway_remoting.frontend import RemotingSettings
 from rmqgateway_remoting.protocol import RemotingProtocol
@@ -32,6 +33,9 @@ class FakeGateway:
         self.contexts: list[Context] = []
         self.sessions: list[Session] = []
         self.refuse_sessions: GatewayError | None = None
+        self.passthrough: Any = None
+        self.guarded = False
+        self.meters: list[CommandMeter] = []
 
     def open_session(self, front_end: str, peer: Any, host: str, deliver: Any, drain: Any, close: Any) -> Session:
         if self.refuse_sessions is not None:
