@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rmqgateway.apis.rpc import Method, Rpc
@@ -16,7 +16,7 @@ from rmqgateway.wire.grpc_framing import (
 
 if TYPE_CHECKING:
     from rmqgateway.apis.service import Api
-    from rmqgateway.http.request import Request
+    from rmqgateway.http.request import Header, Request
 
 __all__ = ["GrpcCall"]
 
@@ -36,7 +36,14 @@ _UNKNOWN = Method("unknown", _no_such_method, lambda status: b"", anonymous=True
 
 
 class GrpcCall(Rpc):
-    """See `Rpc`."""
+    """See `Rpc`.
+
+    :param methods: what is served, by path. :ivar initial_metadata, trailing_metadata: more fields of the response; none here.
+    """
+
+    initial_metadata: Sequence[Header] = ()
+    trailing_metadata: Sequence[Header] = ()
+    decoder = GrpcDecoder
 
     __slots__ = ("_decoder", "_gzip", "_request", "_started")
 
@@ -52,7 +59,7 @@ class GrpcCall(Rpc):
         self._gzip = encoding == b"gzip" and b"gzip" in fields.get(b"grpc-accept-encoding", b"")
         context = request.context
         try:
-            self._decoder = GrpcDecoder(encoding, max_message=api.settings.max_message)
+            self._decoder = self.decoder(encoding, max_message=api.settings.max_message)
             self.begin(context.session, context.trace)
         except GrpcError as error:
             self.close(error.status, error.message)
@@ -89,6 +96,13 @@ class GrpcCall(Rpc):
     def _frame(self, message: bytes) -> bytes:
         return encode_message(message, gzip=self._gzip and len(message) >= _COMPRESS_FROM)
 
+    def _head(self) -> Sequence[Header]:
+        head = _GZIP_HEAD if self._gzip else _HEAD
+        return (*head, *self.initial_metadata) if self.initial_metadata else head
+
+    def _trailers(self, trailers: Sequence[Header]) -> Sequence[Header]:
+        return (*trailers, *self.trailing_metadata) if self.trailing_metadata else trailers
+
     def reply(self, message: bytes) -> None:
         if self.done:
             return
@@ -97,7 +111,7 @@ class GrpcCall(Rpc):
             self.close()
             return
         self.done = True
-        self._request.respond(200, _GZIP_HEAD if self._gzip else _HEAD, self._frame(message), _OK)
+        self._request.respond(200, self._head(), self._frame(message), self._trailers(_OK))
         self.ended("")
 
     def write(self, message: bytes) -> None:
@@ -105,18 +119,18 @@ class GrpcCall(Rpc):
             return
         if not self._started:
             self._started = True
-            self._request.start(200, _GZIP_HEAD if self._gzip else _HEAD)
+            self._request.start(200, self._head())
         self._request.write(self._frame(message))
 
     def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
         if self.done:
             return
         self.done = True
-        trailers = _OK if status == 0 and not text else _trailers(status, text)
+        trailers = self._trailers(_OK if status == 0 and not text else _status(status, text))
         if self._started:
             self._request.finish(trailers)
         else:
-            self._request.respond(200, _HEAD, b"", trailers)
+            self._request.respond(200, (*_HEAD, *self.initial_metadata), b"", trailers)
         self.ended("")
 
     def buffered(self) -> int:
@@ -126,6 +140,6 @@ class GrpcCall(Rpc):
         self._request.on_drain(callback)
 
 
-def _trailers(status: GrpcStatus, text: str) -> tuple[tuple[bytes, bytes], ...]:
+def _status(status: GrpcStatus, text: str) -> tuple[tuple[bytes, bytes], ...]:
     head = (b"grpc-status", b"%d" % status)
     return (head, (b"grpc-message", encode_status_message(text))) if text else (head,)

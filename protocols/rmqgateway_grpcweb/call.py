@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rmqgateway.apis.rpc import Method, Rpc
@@ -20,54 +20,64 @@ from rmqgateway.wire.grpc_framing import (
 
 if TYPE_CHECKING:
     from rmqgateway.apis.service import Api
-    from rmqgateway.http.request import Request
+    from rmqgateway.http.request import Header, Request
 
 __all__ = ["UNKNOWN", "WebCall", "trailers_of"]
 
 # The same objects each time: the core encodes them once.
 _HEAD = ((b"content-type", b"application/grpc-web+proto"),)
 _TEXT_HEAD = ((b"content-type", b"application/grpc-web-text+proto"),)
+_GZIP = ((b"grpc-encoding", b"gzip"),)
 _OK = encode_web_trailers(((b"grpc-status", b"0"),))
+#: Below this compression makes a message longer, or not much shorter.
+_COMPRESS_FROM = 256
 
 #: What is not served.
 UNKNOWN = Method("unknown", lambda rpc, data: None, lambda status: b"", anonymous=True)
 
 
-def trailers_of(status: GrpcStatus, text: str) -> bytes:
+def trailers_of(status: GrpcStatus, text: str, more: Sequence[Header] = ()) -> bytes:
     """The last frame of a call."""
-    if status == 0 and not text:
+    if status == 0 and not text and not more:
         return _OK
     fields = [(b"grpc-status", b"%d" % status)]
     if text:
         fields.append((b"grpc-message", encode_status_message(text)))
+    fields += more
     return encode_web_trailers(fields)
 
 
 class WebCall(Rpc):
-    """See `Rpc`."""
+    """See `Rpc`. :ivar initial_metadata, trailing_metadata: more fields of the response; none here."""
 
     front_end = "grpcweb"
+    initial_metadata: Sequence[Header] = ()
+    trailing_metadata: Sequence[Header] = ()
+    decoder = GrpcDecoder
 
-    __slots__ = ("_decoder", "_request", "_started", "_text", "_text_decoder")
+    __slots__ = ("_decoder", "_gzip", "_request", "_started", "_text", "_text_decoder")
 
     _decoder: GrpcDecoder
+    _gzip: bool
     _request: Request
     _started: bool
     _text: bool
     _text_decoder: WebTextDecoder
 
     @classmethod
-    def begin_call(cls, api: Api, request: Request) -> None:
-        """Answer a request."""
+    def begin_call(cls, api: Api, request: Request, methods: Mapping[str, Method] = METHODS) -> None:
+        """Answer a request. :param methods: what is served, by path."""
         fields = request.fields
-        call = cls(api, METHODS.get(request.path, UNKNOWN), fields, request.information)
+        call = cls(api, methods.get(request.path, UNKNOWN), fields, request.information)
         call._request = request
         call._started = False
         call._text = b"grpc-web-text" in fields.get(b"content-type", b"").lower()
         call._text_decoder = WebTextDecoder()
         try:
             encoding = fields.get(b"grpc-encoding", b"identity")
-            call._decoder = GrpcDecoder(encoding, max_message=api.settings.max_message)
+            # Who compresses its requests gets compressed answers, if it takes them.
+            call._gzip = encoding == b"gzip" and b"gzip" in fields.get(b"grpc-accept-encoding", b"")
+            call._decoder = cls.decoder(encoding, max_message=api.settings.max_message)
             call.begin(request.context.session, request.context.trace)
         except GrpcError as error:
             call.close(error.status, error.message)
@@ -100,8 +110,20 @@ class WebCall(Rpc):
         if not self.method.bidirectional:
             super().half_closed()
 
+    def _message(self, message: bytes) -> bytes:
+        return encode_message(message, gzip=self._gzip and len(message) >= _COMPRESS_FROM)
+
     def _frame(self, data: bytes) -> bytes:
         return encode_web_text(data) if self._text else data
+
+    def _head(self) -> Sequence[Header]:
+        head = _TEXT_HEAD if self._text else _HEAD
+        if self._gzip or self.initial_metadata:
+            return (*head, *(_GZIP if self._gzip else ()), *self.initial_metadata)
+        return head
+
+    def _trailers(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> bytes:
+        return trailers_of(status, text, self.trailing_metadata)
 
     def reply(self, message: bytes) -> None:
         if self.done:
@@ -110,8 +132,8 @@ class WebCall(Rpc):
             super().reply(message)
             return
         self.done = True
-        body = self._frame(encode_message(message) + _OK)
-        self._request.respond(200, _TEXT_HEAD if self._text else _HEAD, body)
+        body = self._frame(self._message(message) + self._trailers())
+        self._request.respond(200, self._head(), body)
         self.ended("")
 
     def write(self, message: bytes) -> None:
@@ -119,19 +141,19 @@ class WebCall(Rpc):
             return
         if not self._started:
             self._started = True
-            self._request.start(200, _TEXT_HEAD if self._text else _HEAD)
-        self._request.write(self._frame(encode_message(message)))
+            self._request.start(200, self._head())
+        self._request.write(self._frame(self._message(message)))
 
     def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
         if self.done:
             return
         self.done = True
-        frame = self._frame(trailers_of(status, text))
+        frame = self._frame(self._trailers(status, text))
         if self._started:
             self._request.write(frame)
             self._request.finish()
         else:
-            self._request.respond(200, _TEXT_HEAD if self._text else _HEAD, frame)
+            self._request.respond(200, self._head(), frame)
         self.ended("")
 
     def buffered(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,9 +41,11 @@ class Method:
         stream itself. :ivar refuse: the response message that carries a status.
     :ivar streams: responses are a stream, which `handle` ends. :ivar bidirectional: so are requests.
     :ivar anonymous: who calls need not say who it is (health, reflection).
+    :ivar ended: if `bidirectional`: takes (rpc) when the client has sent its last message, and returns as `handle` does,
+        here None if the stream goes on; without it the end of one side is that of the call.
     """
 
-    __slots__ = ("anonymous", "bidirectional", "handle", "name", "refuse", "streams")
+    __slots__ = ("anonymous", "bidirectional", "ended", "handle", "name", "refuse", "streams")
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Method:
         streams: bool = False,
         bidirectional: bool = False,
         anonymous: bool = False,
+        ended: Callable[[Rpc], Any] | None = None,
     ) -> None:
         self.name = name
         self.handle = handle
@@ -60,6 +63,7 @@ class Method:
         self.streams = streams
         self.bidirectional = bidirectional
         self.anonymous = anonymous
+        self.ended = ended
 
 
 class Rpc:
@@ -199,7 +203,13 @@ class Rpc:
         """The client sends no more."""
         if self.done:
             return
-        if self.method.bidirectional:
+        ended = self.method.ended
+        if ended is not None:
+            result = maybeDeferred(ended, self)
+            self.wait_for(result)
+            result.addCallbacks(self._replied, self._failed)
+            result.addErrback(self._broken)
+        elif self.method.bidirectional:
             callback, self._on_gone = self._on_gone, None
             self.close()
             if callback is not None:

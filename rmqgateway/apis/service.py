@@ -312,7 +312,7 @@ def _status_in(response: Any) -> Callable[[v2.Status], bytes]:
     return lambda status: response(status=status).SerializeToString()
 
 
-def _method(name: str, handle: Callable[[Rpc, bytes], Any], **kind: bool) -> tuple[str, Method]:
+def _method(name: str, handle: Callable[[Rpc, bytes], Any], **kind: Any) -> tuple[str, Method]:
     response = service.TelemetryCommand if name == "Telemetry" else getattr(service, f"{name}Response")
     return f"/{MESSAGING_SERVICE}/{name}", Method(name, handle, _status_in(response), **kind)
 

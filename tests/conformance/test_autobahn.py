@@ -11,12 +11,12 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 
 import pytest
 
+from tests.conformance.serving import program
+
 _PACKAGE = "autobahntestsuite==25.10.1"
-_ROOT = pathlib.Path(__file__).parents[2]
 _START = "import site, sys; site.addsitedir(sys.argv.pop(1)); from autobahntestsuite.wstest import run; run()"
 
 
@@ -44,38 +44,22 @@ def _wstest() -> list[str]:
 
 def _run(folder: pathlib.Path, cases: list[str], excluded: list[str], seconds: float) -> dict[str, dict[str, str]]:
     command = _wstest()
-    path = os.pathsep.join(str(_ROOT / name) for name in (".", "protocols", "tap"))
-    with subprocess.Popen(
-        [sys.executable, str(pathlib.Path(__file__).with_name("h2spec_server.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    ) as server:
-        try:
-            assert server.stdout is not None
-            port = server.stdout.readline().decode().strip()
-            specification = {
-                "outdir": str(folder / "reports"),
-                "servers": [{"agent": "rmqgateway", "url": f"ws://127.0.0.1:{port}"}],
-                "cases": cases,
-                "exclude-cases": excluded,
-                "exclude-agent-cases": {},
-            }
-            (folder / "specification.json").write_text(json.dumps(specification))
-            subprocess.run(
-                [*command, "-m", "fuzzingclient", "-s", str(folder / "specification.json")],
-                cwd=folder,
-                capture_output=True,
-                timeout=seconds,
-                check=True,
-            )
-        finally:
-            assert server.stdin is not None
-            server.stdin.close()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
+    with program("h2spec_server.py") as port:
+        specification = {
+            "outdir": str(folder / "reports"),
+            "servers": [{"agent": "rmqgateway", "url": f"ws://127.0.0.1:{port}"}],
+            "cases": cases,
+            "exclude-cases": excluded,
+            "exclude-agent-cases": {},
+        }
+        (folder / "specification.json").write_text(json.dumps(specification))
+        subprocess.run(
+            [*command, "-m", "fuzzingclient", "-s", str(folder / "specification.json")],
+            cwd=folder,
+            capture_output=True,
+            timeout=seconds,
+            check=True,
+        )
     report: dict[str, dict[str, dict[str, str]]] = json.loads((folder / "reports" / "index.json").read_text())
     return report["rmqgateway"]
 

@@ -9,13 +9,13 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from tests.conformance.serving import program
+
 _MODULE = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
-_ROOT = pathlib.Path(__file__).parents[2]
 _LEAST = 145
 
 
@@ -26,8 +26,8 @@ def _h2spec() -> pathlib.Path:
     folder = (
         pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "rmqgateway-tests"
     )
-    program = folder / "h2spec"
-    if not program.exists():
+    built = folder / "h2spec"
+    if not built.exists():
         go = shutil.which("go")
         if go is None:
             pytest.skip("h2spec needs go to be built")
@@ -39,35 +39,19 @@ def _h2spec() -> pathlib.Path:
             check=True,
             timeout=300,
         )
-    return program
+    return built
 
 
 def test_h2spec_has_nothing_to_object_to(tmp_path: pathlib.Path) -> None:
-    program = _h2spec()
+    h2spec = _h2spec()
     report = tmp_path / "report.xml"
-    path = os.pathsep.join(str(_ROOT / name) for name in (".", "protocols", "tap"))
-    with subprocess.Popen(
-        [sys.executable, str(pathlib.Path(__file__).with_name("h2spec_server.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    ) as server:
-        try:
-            assert server.stdout is not None
-            port = server.stdout.readline().decode().strip()
-            finished = subprocess.run(
-                [str(program), "-p", port, "-S", "-o", "5", "-j", str(report), "generic", "http2", "hpack"],
-                capture_output=True,
-                timeout=300,
-                check=False,
-            )
-        finally:
-            assert server.stdin is not None
-            server.stdin.close()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
+    with program("h2spec_server.py") as port:
+        finished = subprocess.run(
+            [str(h2spec), "-p", str(port), "-S", "-o", "5", "-j", str(report), "generic", "http2", "hpack"],
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
     text = finished.stdout.decode()
     cases = ElementTree.parse(report).getroot().iter("testcase")
     results = [(case.get("package"), case.get("classname"), [child.tag for child in case]) for case in cases]
