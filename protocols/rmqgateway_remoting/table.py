@@ -32,8 +32,8 @@ OPERATIONS: dict[int, Operation] = {
         convert_users,
         convert_progress,
         convert_broker,
-    )
         convert_maintaining,
+    )
     for operation in module.OPERATIONS
 }
 
