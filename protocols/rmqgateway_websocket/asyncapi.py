@@ -24,6 +24,7 @@ _ANSWERS = {
     "getOffset": "offset",
     "route": "route",
     "request": "replied",
+    "recall": "recalled",
 }
 
 

@@ -96,6 +96,9 @@ class Client:
         try:
             if type(frame) is frames.Connect and not first:
                 raise WireError("connect: expected in the first frame or not at all", fatal=False)
+            if type(frame) is not frames.Connect and first and self._gateway.guarded:
+                self._refuse_stranger(frame.id)
+                return
             _SERVE[type(frame)](self, frame)
         except (WireError, GatewayError) as error:
             self._refuse(error, frame.id)
@@ -242,7 +245,7 @@ class Client:
         if len(offered) > 1:
             raise WireError(f"connect: expected one credential, got {' and '.join(offered)}", fatal=False)
         try:
-            user = self._authenticate(frame) if offered else None
+            user = self._authenticate(frame) if offered else self._gateway.authenticate(self._context, None)
         except GatewayError as error:
             self._refuse(error, frame.id)
             self._socket.close(_POLICY, error.message[:100])
@@ -260,14 +263,15 @@ class Client:
             ),
         )
 
+    def _refuse_stranger(self, frame_id: Id) -> None:
+        """Users exist, and the first frame does not say who it is: nobody waits for a second one."""
+        text = "expected connect with a credential in the first frame, since users exist"
+        self._refuse(GatewayError(Code.UNAUTHENTICATED, text), frame_id)
+        self._socket.close(_POLICY, text)
+
     def _authenticate(self, frame: frames.Connect) -> str | None:
-        if frame.ticket:
-            raise GatewayError(
-                Code.UNSUPPORTED,
-                "connect: this gateway issues no tickets yet; expected a token, or accessKey and secretKey",
-            )
-        if frame.token:
-            credential = Credential(token=frame.token)
+        if frame.token or frame.ticket:
+            credential = Credential(token=frame.token or frame.ticket)
         elif self._private or self._settings.secrets_in_clear:
             credential = Credential.from_password(frame.access_key, frame.secret_key)
         else:
@@ -363,8 +367,8 @@ class Client:
         self._execute(frame.id, convert.end_transaction(frame))
 
     def _recall(self, frame: frames.Recall) -> None:
-        def answer(reply: commands.RecalledMessage) -> frames.Done:
-            return frames.Done(id=_id(frame))
+        def answer(reply: commands.RecalledMessage) -> frames.Recalled:
+            return frames.Recalled(id=_id(frame), message_id=reply.unique_key)
 
         self._execute(frame.id, commands.RecallMessage(frame.topic, frame.recall_handle), answer)
 
@@ -519,7 +523,7 @@ class Client:
     def _get_offset(self, frame: frames.GetOffset) -> None:
         self._execute(
             frame.id,
-            commands.GetConsumerOffset(frame.group, frame.topic, frame.queue_id),
+            commands.GetConsumerOffset(frame.group, frame.topic, frame.queue_id, zero_if_new=False),
             lambda reply: frames.OffsetIs(id=_id(frame), offset=reply.offset),
         )
 

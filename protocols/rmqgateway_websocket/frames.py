@@ -40,6 +40,7 @@ __all__ = [
     "Pulled",
     "QueryOffset",
     "Recall",
+    "Recalled",
     "Receive",
     "Received",
     "Reject",
@@ -160,8 +161,9 @@ class Frame(_Wire, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fie
 class Connect(Frame, frozen=True, kw_only=True, tag="connect"):
     """Say who you are, in the first frame or not at all. Answered by ``connected``.
 
-    :ivar client_id: under which administrators see the connection, and replies find it. :ivar token: a JWT or such.
-    :ivar access_key, secret_key: a user's, only over TLS or from the gateway's own machine. :ivar ticket: a short-lived one.
+    :ivar client_id: under which administrators see the connection, and replies find it. :ivar token: as `ticket`.
+    :ivar access_key, secret_key: a user's, only over TLS or from the gateway's own machine.
+    :ivar ticket: one of ``POST /v1/tickets``, of the last 60 seconds; good once.
     """
 
     client_id: Annotated[str, Meta(max_length=255)] = ""
@@ -336,7 +338,7 @@ class QueryOffset(Frame, frozen=True, kw_only=True, tag="queryOffset"):
 
 
 class GetOffset(Frame, frozen=True, kw_only=True, tag="getOffset"):
-    """GetConsumerOffset: a group's place in a queue."""
+    """GetConsumerOffset: a group's place in a queue; an error OFFSET_NOT_FOUND where it has none."""
 
     group: Name
     topic: Name
@@ -412,6 +414,13 @@ class Sent(_Wire, frozen=True, kw_only=True, tag_field="op", tag="sent"):
 
     id: Id
     results: tuple[SentMessage, ...]
+
+
+class Recalled(_Wire, frozen=True, kw_only=True, tag_field="op", tag="recalled"):
+    """The message that will not be delivered."""
+
+    id: Id
+    message_id: str
 
 
 class Deliver(_Wire, frozen=True, kw_only=True, tag_field="op", tag="deliver"):
@@ -517,5 +526,6 @@ ClientFrame = (
 )  # fmt: skip
 
 SERVER_FRAMES: tuple[type[msgspec.Struct], ...] = (
-    Connected, Done, Sent, Deliver, Received, Pulled, OffsetIs, RouteIs, Replied, Check, FrameError, GoAway,
+    Connected, Done, Sent, Deliver, Received, Pulled, OffsetIs, RouteIs, Replied, Recalled, Check, FrameError,
+    GoAway,
 )  # fmt: skip

@@ -126,7 +126,7 @@ class CommandsDriver(Putting):
             )
         )
 
-    def answer_for(self, client_id: str, producer_group: str) -> None:
+    def answer_for(self, client_id: str, producer_group: str, topic: str) -> None:
         self.heartbeat(client_id, producer=producer_group)
 
     def checks(self) -> list[Got]:

@@ -174,7 +174,7 @@ class RemotingDriver(Putting):
         self._pushed = [frame for frame in self._pushed if frame.code != code]
         return found
 
-    def answer_for(self, client_id: str, producer_group: str) -> None:
+    def answer_for(self, client_id: str, producer_group: str, topic: str) -> None:
         self.heartbeat(client_id, producer=producer_group)
 
     def checks(self) -> list[Got]:

@@ -10,12 +10,25 @@ import pytest
 from rmqgateway.backend.local.settings import LocalSettings
 from tests.contract.driver import Driver
 from tests.contract.driver_commands import CommandsDriver
+from tests.contract.driver_grpc import GrpcDriver, GrpcWebDriver
+from tests.contract.driver_http import HttpDriver
+from tests.contract.driver_mqhttp import MqHttpDriver
 from tests.contract.driver_remoting import RemotingDriver
 from tests.contract.driver_stomp import StompDriver
+from tests.contract.driver_websocket import WebSocketDriver
 
 __all__ = ["DRIVERS", "scenario"]
 
-DRIVERS: list[type[Driver]] = [CommandsDriver, RemotingDriver, StompDriver]
+DRIVERS: list[type[Driver]] = [
+    CommandsDriver,
+    RemotingDriver,
+    GrpcDriver,
+    GrpcWebDriver,
+    HttpDriver,
+    MqHttpDriver,
+    WebSocketDriver,
+    StompDriver,
+]
 
 
 def scenario(*needs: str, **settings: Any) -> Callable[[Callable[..., None]], Any]:

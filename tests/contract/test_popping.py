@@ -222,7 +222,7 @@ def test_times_that_are_none(stage: Stage) -> None:
     client = stage.client()
     client.send(TOPIC, "a")
     for invisible_ms in (0, -5, 13 * 3600 * 1000):
-        refused(client, Code.BAD_INVISIBLE_DURATION, client.receive_for, GROUP, TOPIC, invisible_ms)
+        refused(client, Code.BAD_INVISIBLE_DURATION, client.receive_for, GROUP, TOPIC, invisible_ms, form=True)
 
 
 @scenario("send", "receive_for", "change_invisible", "ack")

@@ -31,10 +31,11 @@ def test_what_is_sent_is_received_once(stage: Stage) -> None:
 @scenario("send", "receive")
 def test_tags_keys_and_properties_arrive(stage: Stage) -> None:
     client = stage.client()
-    client.send(TOPIC, "x", tag="A", keys="k1 k2", properties={"colour": "blue: 蓝"})
+    colour = "blue 蓝" if ":" in client.not_in_properties else "blue: 蓝"
+    client.send(TOPIC, "x", tag="A", keys="k1 k2", properties={"colour": colour})
     (message,) = client.receive(GROUP, TOPIC)
     assert (message.properties["TAGS"], message.properties["KEYS"]) == ("A", "k1 k2")
-    assert message.properties["colour"] == "blue: 蓝"
+    assert message.properties["colour"] == colour
     assert message.properties["UNIQ_KEY"]
     assert message.attempt == 1
 
@@ -48,12 +49,13 @@ def test_tags_choose(stage: Stage) -> None:
     assert [message.body for message in client.receive("another", TOPIC, tags="B")] == ["B"]
 
 
-@scenario("send", "offsets")
+@scenario("send", "send_to", "offsets", "queues")
 def test_each_message_says_where_it_went(stage: Stage) -> None:
     client = stage.client()
     places = [client.send(TOPIC, str(number)) for number in range(20)]
     assert len({(place.queue_id, place.queue_offset) for place in places}) == 20
-    assert len({place.physical_offset for place in places}) == 20
+    if client.can("view"):
+        assert len({place.physical_offset for place in places}) == 20
     ends = [client.offsets(TOPIC, queue_id) for queue_id in range(client.queues(TOPIC))]
     assert sum(end for _, end in ends) == 20
     assert {start for start, _ in ends} == {0}
@@ -100,7 +102,7 @@ def test_a_message_is_found_where_it_was_stored(stage: Stage) -> None:
 
 @scenario("send")
 def test_names_that_are_none(stage: Stage) -> None:
-    for name in ("a b", "x" * 128, "a/b"):
+    for name in ("a b", "x" * 128, *(() if stage.kind.names_in_paths else ("a/b",))):
         client = stage.client()
         refused(client, Code.BAD_TOPIC_NAME, client.send, name, "x")
 
@@ -204,7 +206,7 @@ def test_a_transaction_can_be_ended_after_a_crash(stage: Stage) -> None:
 @scenario("send_half", "end_transaction", "checks", "answer_for", "receive", "ack")
 def test_the_producer_is_asked_about_what_it_left_undecided(stage: Stage) -> None:
     client = stage.client()
-    client.answer_for("producer", PRODUCERS)
+    client.answer_for("producer", PRODUCERS, TOPIC)
     half = client.send_half(TOPIC, "half", PRODUCERS)
     client.end_transaction(TOPIC, half, PRODUCERS, None)
     stage.advance(5)
@@ -223,10 +225,10 @@ def test_the_producer_is_asked_about_what_it_left_undecided(stage: Stage) -> Non
 @scenario("send_half", "end_transaction", "checks", "answer_for", "receive", "ack")
 def test_another_member_is_asked_when_the_first_is_gone(stage: Stage) -> None:
     first, second = stage.client(), stage.client()
-    first.answer_for("first", PRODUCERS)
+    first.answer_for("first", PRODUCERS, TOPIC)
     half = first.send_half(TOPIC, "half", PRODUCERS)
     first.close()
-    second.answer_for("second", PRODUCERS)
+    second.answer_for("second", PRODUCERS, TOPIC)
     stage.advance(7)
     assert [check.body for check in second.checks()] == ["half"]
     second.end_transaction(TOPIC, half, PRODUCERS, True)
@@ -236,10 +238,12 @@ def test_another_member_is_asked_when_the_first_is_gone(stage: Stage) -> None:
 @scenario("send_half", "checks", "answer_for", "receive", "ack", transaction_check_max=2, transaction_interval_s=10.0)
 def test_checks_end_and_the_message_is_given_up(stage: Stage) -> None:
     client = stage.client()
-    client.answer_for("producer", PRODUCERS)
+    client.answer_for("producer", PRODUCERS, TOPIC)
     client.send_half(TOPIC, "half", PRODUCERS)
-    stage.advance(60, 0.5)
-    client.answer_for("producer", PRODUCERS)
-    assert len(client.checks()) == 2
+    checks = 0
+    for _ in range(8):
+        stage.advance(7, 0.5)
+        checks += len(client.checks())
+    assert checks == 2
     assert take(client) == []
-    assert take(client, "TRANS_CHECK_MAX_TIME_TOPIC", "operators") == ["half"]
+    assert take(stage.operator(), "TRANS_CHECK_MAX_TIME_TOPIC", "operators") == ["half"]

@@ -228,7 +228,8 @@ class Popping(Component):
         )
         messages: list[ReceivedMessage] = []
         recorded: list[tuple[Topic, Taken]] = []
-        pop_time = now
+        # Lite topics are received with one pop time: it is all that a Remoting client makes their handles of.
+        pop_time = place.next_pop_time(now) if isinstance(place, LitePlace) else now
         for kind, source in self._sources(receive):
             pop_time = self._from(source, kind, receive, picker, pop_time, messages, recorded)
         if not messages:
@@ -295,6 +296,7 @@ class Popping(Component):
         self.state.delivered(command.group, topic.number, pop_time, visible_at, rows, receiver)
         count = size = 0
         broker_name = self.core.settings.broker_name
+        lite_topic = names.lite_name(topic.name) if isinstance(receive.place, LitePlace) else ""
         for picked, taken in found:
             self.offsets.record(command.group, topic.name, taken.queue_id, taken.next_offset)
             recorded.append((topic, taken))
@@ -377,7 +379,15 @@ class Popping(Component):
         if handle.topic_kind != NORMAL_TOPIC:
             name = names.pop_retry_topic(group, topic_name)
         else:
-            name = names.lite_topic(topic_name, lite_topic) if lite_topic else topic_name
+            lite_topic = handle.lite_topic or lite_topic
+            name = topic_name
+            if lite_topic:
+                name = names.lite_topic(topic_name, lite_topic)
+                if self.topics.get(name) is None:
+                    raise GatewayError(
+                        Code.BAD_RECEIPT_HANDLE,
+                        f"nothing was received from a lite topic {lite_topic[:100]!r} of topic {topic_name}",
+                    )
         topic = self.topics.find(name)
         popped = self.state.places.get((group, topic.number), {}).get(handle.queue_id)
         if popped is None or handle.offset >= popped.next_offset:
@@ -460,6 +470,7 @@ class Popping(Component):
             handle.broker_name,
             handle.queue_id,
             handle.offset,
+            handle.lite_topic,
         )
         reply = ChangedInvisibleDuration(new, pop_time, command.invisible_ms)
         return self._then_wake(command.group, (topic,), reply)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rmqgateway.backend.local.settings import LocalSettings
-from rmqgateway.commands import ReceiveMessages, SendMessages
+from rmqgateway.commands import CreateUser, ReceiveMessages, SendMessages, UserType
 from rmqgateway.message import Message
 from rmqgateway.testing import World
 from rmqgateway.wire.message_properties import encode_properties
@@ -80,7 +80,8 @@ def test_bytes_are_base64_in_json_and_themselves_in_messagepack() -> None:
 def test_a_delayed_message_is_delivered_later_and_can_be_recalled(browser: Browser) -> None:
     (kept,) = send(browser, "later", delayMs=5000)
     (dropped,) = send(browser, "never", delayMs=5000)
-    assert browser.ask("recall", topic="T", recallHandle=dropped["recallHandle"])["op"] == "done"
+    recalled = browser.ask("recall", topic="T", recallHandle=dropped["recallHandle"])
+    assert (recalled["op"], recalled["messageId"]) == ("recalled", dropped["messageId"])
     send(browser, "at", deliverAt=browser.world.wall_ms + 5000)
     browser.ask("subscribe", subscription="s", topic="T", group="G", credit=5)
     assert not browser.take("deliver")
@@ -432,10 +433,33 @@ def test_connect_comes_first_or_not_at_all(browser: Browser) -> None:
     assert "first frame" in browser.ask("connect")["message"]
 
 
-def test_tickets_are_refused_by_name() -> None:
-    browser = Gateway().client()
-    answer = browser.ask("connect", ticket="abc")
-    assert answer["code"] == "UNSUPPORTED" and "ticket" in answer["message"]
+def test_a_ticket_is_good_once() -> None:
+    gateway = Gateway()
+    root = gateway.world.session()
+    gateway.world.execute(root, CreateUser("root", "hush", UserType.SUPER))
+    root.sign_in("root", "hush")
+    ticket, seconds = gateway.world.gateway.ticket(root.context())
+    browser = gateway.client()
+    connected = browser.ask("connect", ticket=ticket)
+    assert connected["op"] == "connected" and connected["user"] == "root" and seconds == 60
+    send(browser, "x")
+    again = gateway.client()
+    assert again.ask("connect", ticket=ticket)["code"] == "UNAUTHORIZED"
+    again.read()
+    assert again.closed is not None and again.closed[0] == 1008
+    late = gateway.client()
+    ticket, _ = gateway.world.gateway.ticket(root.context())
+    gateway.world.advance(61)
+    assert late.ask("connect", ticket=ticket)["code"] == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize("first", ["connect", "send", "ping"])
+def test_once_users_exist_the_first_frame_says_who_it_is(first: str) -> None:
+    gateway = Gateway()
+    gateway.world.execute(gateway.world.session(), CreateUser("root", "hush", UserType.SUPER))
+    browser = gateway.client()
+    more = {"topic": "T", "messages": [{"text": "x"}]} if first == "send" else {}
+    assert browser.ask(first, **more)["code"] == "UNAUTHORIZED"
     browser.read()
     assert browser.closed is not None and browser.closed[0] == 1008
 
