@@ -84,8 +84,8 @@ class GatewayError(Exception):
     :ivar code: the reason, which every front-end's table translates.
     :ivar message: one sentence for people: what was expected, what came, which field or setting.
     :ivar retry_after: seconds after which a new attempt makes sense, or None.
-    :ivar upstream_code: the code that a real broker answered, where it did; passed through unchanged where the
-        client's protocol has a place for it.
+    :ivar upstream_code: the code that a real broker answered, where it did, or has for just this; passed through unchanged
+        where the client's protocol has a place for it.
     """
 
     def __init__(

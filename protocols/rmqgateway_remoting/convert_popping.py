@@ -16,6 +16,7 @@ from rmqgateway.commands import (
     ChangedInvisibleDuration,
     ChangeInvisibleDuration,
     InitMode,
+    LiteOffset,
     PeekMessages,
     ReceivedMessage,
     ReceivedMessages,
@@ -24,12 +25,13 @@ from rmqgateway.commands import (
 )
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.wire.bodies import decode_body
-from rmqgateway.wire.bodies.clients import LiteSubscriptionRequest
+from rmqgateway.wire.bodies.clients import LiteOffsetOption, LiteSubscriptionRequest
 from rmqgateway.wire.bodies.consuming import BatchAck, BatchAckMessageRequest, decode_bit_set
 from rmqgateway.wire.message_properties import set_property
 from rmqgateway.wire.remoting import encode_head, encode_response
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway.wire.stored_message import decode, encode
+from rmqgateway.wire.stored_message import topic as topic_of
 from rmqgateway_remoting.convert_base import (
     Operation,
     Peer,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS"]
 
 _RETRY = "%RETRY%"
+_LITE_OFFSETS = {"OFFSET": LiteOffset.AT, "TAIL_N": LiteOffset.BEFORE, "TIMESTAMP": LiteOffset.TIME}
+_LITE_POLICIES = (LiteOffset.UNCHANGED, LiteOffset.MIN, LiteOffset.MAX)
 
 
 def parse_pop(request: RemotingCommand, peer: Peer) -> ReceiveMessages:
@@ -183,7 +187,8 @@ def reply_pop_lite(reply: ReceivedMessages, request: RemotingCommand, peer: Peer
     for received, parts in zip(reply.messages, handles, strict=True):
         if len(parts) != 9:
             raise GatewayError(Code.UNSUPPORTED, "POP_LITE_MESSAGE: the client has subscribed to no lite topic")
-        message = with_property(received.message, b"INNER_MULTI_DISPATCH", f"%LMQ%${request.ext_fields['topic']}${parts[8]}")
+        behind = f"%LMQ%${topic_of(received.message).decode()}${parts[8]}"
+        message = with_property(received.message, b"INNER_MULTI_DISPATCH", behind)
         messages.append(with_property(message, b"INNER_MULTI_QUEUE_OFFSET", parts[7]))
         counts.append(str(received.delivery_attempt - 1))
     ext = {
@@ -207,8 +212,29 @@ def parse_lite_subscription(request: RemotingCommand, peer: Peer) -> SyncLiteSub
     (asked,) = body.subscription_set
     if not (asked.group and asked.topic and asked.client_id):
         raise WireError("subscriptionSet: expected a clientId, a group and a topic", fatal=False)
+    offset, value = _lite_offset(asked.offset_option)
     return SyncLiteSubscription(
-        asked.group, asked.topic, asked.client_id, asked.action or "", tuple(asked.lite_topic_set or ()), asked.version
+        asked.group,
+        asked.topic,
+        asked.client_id,
+        asked.action or "",
+        tuple(asked.lite_topic_set or ()),
+        asked.version,
+        offset,
+        value,
+    )
+
+
+def _lite_offset(option: LiteOffsetOption | None) -> tuple[LiteOffset, int]:
+    if option is None:
+        return LiteOffset.UNCHANGED, 0
+    if option.type == "POLICY" and 0 <= option.value < len(_LITE_POLICIES):
+        return _LITE_POLICIES[option.value], 0
+    if option.type in _LITE_OFFSETS and option.value >= 0:
+        return _LITE_OFFSETS[option.type], option.value
+    raise WireError(
+        f"offsetOption: expected a policy of 0 to 2, or OFFSET, TAIL_N or TIMESTAMP from 0 on, got {option.type} {option.value}",
+        fatal=False,
     )
 
 

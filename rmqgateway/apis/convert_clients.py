@@ -22,6 +22,7 @@ from rmqgateway.commands import (
     Consumer,
     GroupConfig,
     Heartbeat,
+    LiteOffset,
     Subscribed,
     SyncLiteSubscription,
 )
@@ -59,6 +60,15 @@ _CONSUMER_MODES = {
 #: The ladder of a group without a policy of its own (``CustomizedRetryPolicy``), in seconds.
 _LADDER = (1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200)
 _EXPONENTIAL = (5000, 7_200_000, 2)
+#: How many lite topics a client may have where its group says nothing, and the group's attribute for that.
+_LITE_QUOTA = 2000
+_LITE_QUOTA_ATTRIBUTE = "lite.sub.client.quota"
+_LITE_POLICIES = {
+    v2.OffsetOption.LAST: LiteOffset.UNCHANGED,
+    v2.OffsetOption.MIN: LiteOffset.MIN,
+    v2.OffsetOption.MAX: LiteOffset.MAX,
+}
+_LITE_OFFSETS = {"offset": LiteOffset.AT, "tail_n": LiteOffset.BEFORE, "timestamp": LiteOffset.TIME}
 
 
 def check_settings(settings: v2.Settings, namespace: str) -> None:
@@ -131,6 +141,11 @@ def merge_settings(raw: v2.Settings, limits: ApiSettings, group: GroupConfig | N
     subscription.fifo = group.consume_message_orderly
     if raw.client_type in (v2.LITE_PUSH_CONSUMER, v2.LITE_SIMPLE_CONSUMER):
         subscription.max_lite_topic_size = limits.max_lite_topic
+        # Without a number a client takes it for none at all.
+        quota = group.attributes.get(_LITE_QUOTA_ATTRIBUTE, "")
+        subscription.lite_subscription_quota = (
+            min(int(quota), 2**31 - 1) if quota.isascii() and quota.isdigit() else _LITE_QUOTA
+        )
     back_off.max_attempts = group.retry_max_times + 1
     _set_policy(back_off, group.retry_policy)
     return merged
@@ -220,13 +235,16 @@ def answer_of(command: service.TelemetryCommand) -> AnswerRelay | None:
 
 
 def read_lite(data: bytes, namespace: str, limits: ApiSettings, client_id: str) -> SyncLiteSubscription:
-    """The command of a SyncLiteSubscription request."""
+    """The command of a SyncLiteSubscription request. :raise Refusal: ILLEGAL_LITE_TOPIC, ILLEGAL_OFFSET."""
     request = service.SyncLiteSubscriptionRequest.FromString(data)
     group = group_name(request.group, namespace)
     topic = topic_name(request.topic, namespace)
     if request.action == v2.PARTIAL_ADD:
         for name in request.lite_topic_set:
             check_lite_topic(name, limits.max_lite_topic)
+    if request.action not in v2.LiteSubscriptionAction.values():
+        raise Refusal(v2.BAD_REQUEST, f"unknown lite subscription action {request.action}")
+    offset, value = _lite_offset(request.offset_option)
     return SyncLiteSubscription(
         group,
         topic,
@@ -234,6 +252,24 @@ def read_lite(data: bytes, namespace: str, limits: ApiSettings, client_id: str) 
         v2.LiteSubscriptionAction.Name(request.action),
         tuple(request.lite_topic_set),
         request.version,
+        offset,
+        value,
     )
+
+
+def _lite_offset(option: v2.OffsetOption) -> tuple[LiteOffset, int]:
+    """Where to go on in lite topics, and the number that belongs to it."""
+    kind = option.WhichOneof("offset_type")
+    if kind is None:
+        return LiteOffset.UNCHANGED, 0
+    if kind == "policy":
+        policy = _LITE_POLICIES.get(option.policy)
+        if policy is None:
+            raise Refusal(v2.ILLEGAL_OFFSET, f"unknown offset policy {option.policy}")
+        return policy, 0
+    value: int = getattr(option, kind)
+    if value < 0:
+        raise Refusal(v2.ILLEGAL_OFFSET, f"offset option {kind}: expected at least 0, got {value}")
+    return _LITE_OFFSETS[kind], value
 
 

@@ -57,12 +57,13 @@ STATUS_CODES: dict[Code, v2.Code] = {
     Code.INTERNAL: v2.INTERNAL_SERVER_ERROR,
 }
 
-#: What a real broker answered, where it says more than our own code.
+#: What a real broker answered, or would have, where it says more than our own code.
 _UPSTREAM: dict[int, v2.Code] = {
     int(ResponseCode.SYSTEM_BUSY): v2.TOO_MANY_REQUESTS,
     int(ResponseCode.REQUEST_CODE_NOT_SUPPORTED): v2.NOT_IMPLEMENTED,
     int(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST): v2.CONSUMER_GROUP_NOT_FOUND,
     int(ResponseCode.TOPIC_NOT_EXIST): v2.TOPIC_NOT_FOUND,
+    int(ResponseCode.LITE_SUBSCRIPTION_QUOTA_EXCEEDED): v2.LITE_SUBSCRIPTION_QUOTA_EXCEEDED,
 }
 
 #: The status of everything that went well; never changed.

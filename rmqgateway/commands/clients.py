@@ -21,6 +21,7 @@ __all__ = [
     "ConsumerIds",
     "Heartbeat",
     "ListConsumers",
+    "LiteOffset",
     "MessageModel",
     "QueryAssignment",
     "QueryRoute",
@@ -207,10 +208,25 @@ class QueryAssignment(Command[Assignments], frozen=True):
     model: MessageModel = MessageModel.CLUSTERING
 
 
+class LiteOffset(enum.Enum):
+    """Where a group goes on in a lite topic that a client of it subscribes to (``OffsetOption``).
+
+    AT an offset, so many messages BEFORE where it is, at a TIME of storing in ms since 1970.
+    """
+
+    UNCHANGED = "UNCHANGED"
+    MIN = "MIN"
+    MAX = "MAX"
+    AT = "AT"
+    BEFORE = "BEFORE"
+    TIME = "TIME"
+
+
 class SyncLiteSubscription(Command[None], frozen=True):
     """Change the lite topics that a lite consumer is subscribed to.
 
     :ivar change: PARTIAL_ADD, PARTIAL_REMOVE, COMPLETE_ADD or COMPLETE_REMOVE.
+    :ivar offset: with PARTIAL_ADD: where to go on in these. :ivar offset_value: of AT, BEFORE and TIME.
     """
 
     action: ClassVar[Action] = Action.SUB
@@ -222,6 +238,8 @@ class SyncLiteSubscription(Command[None], frozen=True):
     change: str
     lite_topics: tuple[str, ...] = ()
     version: int = 0
+    offset: LiteOffset = LiteOffset.UNCHANGED
+    offset_value: int = 0
 
 
 class AnswerRelay(Command[None], frozen=True):

@@ -81,7 +81,7 @@ class LocalBackend:
         self.offsets = Offsets(core, self.topics, self.groups)
         self.writer = Writer(core)
         self.delays = self.writer.delays = Delays(core, self.topics, self.writer)
-        self.lite = LiteTopics(core, self.topics, self.groups)
+        self.lite = LiteTopics(core, self.topics, self.groups, self.offsets)
         self.producing = Producing(
             core, self.topics, self.groups, self.clients, self.locks, self.writer, self.lite
         )
@@ -91,6 +91,7 @@ class LocalBackend:
         )
         self.timers = self.writer.timers = Timers(core, self.topics, self.writer)
         self.transactions = self.producing.transactions = Transactions(core, self.topics, self.clients, self.writer)
+        self.transactions.may_publish = self.users.may_publish
         moves = PopMoves(core, self.topics, self.writer, self.statistics)
         self.popping = Popping(
             core,
@@ -103,6 +104,7 @@ class LocalBackend:
             self.lite,
             self.statistics,
         )
+        self.lite.reset = self.popping.reset
         self.notifications = Notifications(core, self.popping, self.waits)
         self.relays = Relays(core, self.clients)
         self.name_server = NameServer(core, self.topics)

@@ -2,45 +2,57 @@
 
 A message of type LITE goes to the queue of its lite topic, which is made with its first message and is a topic of the
 backend's own, ``%LMQ%$parent$lite``; to clients it is of the parent topic, with the property ``__LITE_TOPIC``. A consumer
-says by SyncLiteSubscription which lite topics it wants and receives from the parent. Source of the names: ``LiteUtil`` of
-5.5.0.
+says by SyncLiteSubscription which lite topics it wants and receives from the parent. A group's attributes say more: how many
+lite topics a client of it may have, whether one lite topic is only one client's (who subscribes takes it from the others, which
+are told), where a lite topic begins again, and whether the group has all lite topics of the parent whatever its clients say.
+Source of names and rules: ``LiteUtil``, ``SubscriptionGroupAttributes`` and ``LiteSubscriptionRegistryImpl`` of 5.5.0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.groups import Groups
+from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.queues import Topic
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.commands import SyncLiteSubscription
-from rmqgateway.commands.administering import TopicConfig
+from rmqgateway.commands.administering import GroupConfig, TopicConfig
+from rmqgateway.commands.clients import LiteOffset
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.events import LiteTopicUnsubscribed
 from rmqgateway.interfaces import ISession
 from rmqgateway.message import MessageType
+from rmqgateway.wire.request_codes import ResponseCode
 
 __all__ = ["LiteSubscription", "LiteTopics"]
 
 _CHANGES = ("PARTIAL_ADD", "PARTIAL_REMOVE", "COMPLETE_ADD", "COMPLETE_REMOVE")
 _MAX_NAME = 64
+# Attributes of groups.
+_QUOTA = "lite.sub.client.quota"
+_MODEL = "lite.sub.model"
+_WILDCARD = "lite.sub.wildcard"
+_ANEW_IF_TAKEN = "lite.sub.reset.offset.exclusive"
+_ANEW_IF_UNSUBSCRIBED = "lite.sub.reset.offset.unsubscribe"
 
 
 class LiteSubscription:
     """The lite topics that one client of a group wants.
 
-    :ivar lite_topics: in the order of subscribing. :ivar sessions: numbers of those that said so.
+    :ivar lite_topics: in the order of subscribing. :ivar sessions: those that said so, by number.
     """
 
     __slots__ = ("lite_topics", "sessions", "version")
 
     def __init__(self) -> None:
         self.lite_topics: dict[str, None] = {}
-        self.sessions: set[int] = set()
+        self.sessions: dict[int, ISession] = {}
         self.version = 0
 
 
@@ -48,12 +60,18 @@ class LiteTopics(Component):
     """Which lite topics there are, and who wants them.
 
     :ivar by_client: by (group, parent topic, client id).
+    :ivar reset: what receives from a queue of (group, topic) is to forget what was in flight and go on from an offset.
     """
 
-    def __init__(self, core: Core, topics: Topics, groups: Groups) -> None:
+    reset: Callable[[str, Topic, int, int], None]
+
+    def __init__(self, core: Core, topics: Topics, groups: Groups, offsets: Offsets) -> None:
         super().__init__(core)
         self._topics = topics
         self._groups = groups
+        self._offsets = offsets
+        #: The names of a parent's lite topics, known of those that a wildcard group receives from.
+        self._all: dict[str, dict[str, None]] = {}
         self.by_client: dict[tuple[str, str, str], LiteSubscription] = {}
 
     def handlers(self) -> Handlers:
@@ -76,12 +94,13 @@ class LiteTopics(Component):
         _check(lite_topic)
         made = self._topics.ensure(TopicConfig(names.lite_topic(parent.name, lite_topic), 1, 1))
         if isinstance(made, Deferred):
-            return made.addCallback(self._made, parent)
+            return made.addCallback(self._made, parent, lite_topic)
         return made
 
-    @staticmethod
-    def _made(topic: Topic, parent: Topic) -> Topic:
+    def _made(self, topic: Topic, parent: Topic, lite_topic: str) -> Topic:
         """Who waits at the parent may have waited for this one."""
+        if parent.name in self._all:
+            self._all[parent.name][lite_topic] = None
         for waiter in list(parent.waiting):
             waiter.wake()
         return topic
@@ -92,7 +111,20 @@ class LiteTopics(Component):
         if asked:
             return asked
         subscription = self.by_client.get((group, parent, client_id))
-        return None if subscription is None else list(subscription.lite_topics)
+        if subscription is None:
+            return None
+        config = self._groups.by_name.get(group)
+        if config is not None and _WILDCARD in config.attributes:
+            return list(self._all_of(parent))
+        return list(subscription.lite_topics)
+
+    def _all_of(self, parent: str) -> dict[str, None]:
+        known = self._all.get(parent)
+        if known is None:
+            start = names.lite_topic(parent, "")
+            found = [name for name in self._topics.by_name if name.startswith(start)]
+            known = self._all[parent] = dict.fromkeys(map(names.lite_name, found))
+        return known
 
     def sync_lite_subscription(self, context: Context, command: SyncLiteSubscription) -> None:
         parent = self._topics.find(command.topic)
@@ -101,7 +133,7 @@ class LiteTopics(Component):
                 Code.BAD_MESSAGE_TYPE,
                 f"topic {parent.name} is of type {parent.config.message_type.value}, it has no lite topics",
             )
-        self._groups.find(command.group)
+        group = self._groups.find(command.group)
         if command.change not in _CHANGES:
             raise GatewayError(
                 Code.BAD_REQUEST,
@@ -109,36 +141,98 @@ class LiteTopics(Component):
             )
         for name in command.lite_topics:
             _check(name)
+        if command.change == "PARTIAL_ADD" and _WILDCARD in group.attributes:
+            raise GatewayError(
+                Code.BAD_REQUEST,
+                f"group {group.name} receives all lite topics ({_WILDCARD}), its clients subscribe to none",
+            )
         key = (command.group, command.topic, command.client_id)
-        subscription = self.by_client.get(key)
-        if subscription is None:
-            subscription = self.by_client[key] = LiteSubscription()
+        subscription = self.by_client.get(key) or LiteSubscription()
         if command.version and command.version < subscription.version:
             return  # overtaken by a newer one
-        subscription.version = max(command.version, subscription.version)
-        subscription.sessions.add(context.session.number)
-        found = subscription.lite_topics
-        if command.change in ("COMPLETE_ADD", "COMPLETE_REMOVE"):
-            found.clear()
-        if command.change in ("PARTIAL_ADD", "COMPLETE_ADD"):
-            limit = self.core.settings.max_lite_subscriptions
-            if len(found.keys() | set(command.lite_topics)) > limit:
-                raise GatewayError(
-                    Code.TOO_MANY_REQUESTS,
-                    f"expected at most {limit} lite topics of a client (max_lite_subscriptions)",
-                )
-            found.update(dict.fromkeys(command.lite_topics))
+        before = subscription.lite_topics
+        if command.change == "PARTIAL_ADD":
+            after = before | dict.fromkeys(command.lite_topics)
+        elif command.change == "COMPLETE_ADD":
+            after = dict.fromkeys(command.lite_topics)
         elif command.change == "PARTIAL_REMOVE":
-            for name in command.lite_topics:
-                found.pop(name, None)
+            after = {name: None for name in before if name not in command.lite_topics}
+        else:
+            after = {}
+        limit = self._quota(group)
+        if len(after) > max(limit, len(before)):
+            raise GatewayError(
+                Code.TOO_MANY_REQUESTS,
+                f"expected at most {limit} lite topics of a client ({_QUOTA} of the group, or max_lite_subscriptions)",
+                upstream_code=int(ResponseCode.LITE_SUBSCRIPTION_QUOTA_EXCEEDED),
+            )
+        self.by_client[key] = subscription
+        subscription.version = max(command.version, subscription.version)
+        subscription.sessions[context.session.number] = context.session
+        subscription.lite_topics = after
+        if command.change == "PARTIAL_ADD":
+            if group.attributes.get(_MODEL) == "Exclusive":
+                self._take_from_others(group, command, key)
+            if command.offset is not LiteOffset.UNCHANGED:
+                for name in command.lite_topics:
+                    self._move(command.group, command.topic, name, command.offset, command.offset_value)
+        elif command.change == "PARTIAL_REMOVE" and _is_true(group, _ANEW_IF_UNSUBSCRIBED):
+            for name in before.keys() - after.keys():
+                self._move(command.group, command.topic, name, LiteOffset.MIN, 0)
         for waiter in list(parent.waiting):
             waiter.wake()
 
+    def _quota(self, group: GroupConfig) -> int:
+        """How many lite topics a client of a group may have."""
+        text = group.attributes.get(_QUOTA, "")
+        return int(text) if text.isascii() and text.isdigit() else self.core.settings.max_lite_subscriptions
+
+    def _take_from_others(self, group: GroupConfig, command: SyncLiteSubscription, owner: tuple[str, str, str]) -> None:
+        """Who has these lite topics has them no more, and is told; its messages in flight come to the new one in time."""
+        for key, subscription in self.by_client.items():
+            if key == owner or key[:2] != owner[:2]:
+                continue
+            for name in command.lite_topics:
+                if name not in subscription.lite_topics:
+                    continue
+                del subscription.lite_topics[name]
+                if _is_true(group, _ANEW_IF_TAKEN):
+                    self._move(group.name, command.topic, name, LiteOffset.MIN, 0)
+                for session in subscription.sessions.values():
+                    session.deliver(LiteTopicUnsubscribed(group.name, name))
+
+    def _move(self, group: str, parent: str, lite_topic: str, to: LiteOffset, value: int) -> None:
+        """Have a group go on elsewhere in a lite topic; one to which nothing was sent yet begins at its first message."""
+        topic = self.find(parent, lite_topic)
+        if topic is None:
+            return
+        stored = topic.queue(0).stored
+        now_at = self._offsets.get(group, topic.name, 0)
+        if to is LiteOffset.MIN:
+            offset = stored.min_offset
+        elif to is LiteOffset.MAX:
+            offset = stored.max_offset
+        elif to is LiteOffset.AT:
+            offset = value
+        elif to is LiteOffset.TIME:
+            offset = stored.offset_by_time(value)
+        elif now_at >= 0:
+            offset = now_at - value
+        else:
+            return  # the last ones before where the group is, which was never here
+        offset = min(max(offset, stored.min_offset), stored.max_offset)
+        self._offsets.record(group, topic.name, 0, offset)
+        self.reset(group, topic, 0, offset)
+
     def session_ended(self, session: ISession) -> None:
         for key, subscription in list(self.by_client.items()):
-            subscription.sessions.discard(session.number)
+            subscription.sessions.pop(session.number, None)
             if not subscription.sessions:
                 del self.by_client[key]
+
+
+def _is_true(group: GroupConfig, attribute: str) -> bool:
+    return group.attributes.get(attribute, "").lower() == "true"
 
 
 def _check(lite_topic: str) -> None:

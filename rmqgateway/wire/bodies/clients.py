@@ -13,6 +13,7 @@ __all__ = [
     "ConsumerData",
     "ConsumerList",
     "HeartbeatData",
+    "LiteOffsetOption",
     "LiteSubscription",
     "LiteSubscriptionRequest",
     "ProducerConnection",
@@ -57,6 +58,16 @@ class ConsumerData(Body, kw_only=True):
     unit_mode: bool | None = False
 
 
+class LiteOffsetOption(Body, kw_only=True):
+    """Where to go on in lite topics (``OffsetOption``).
+
+    :ivar type: ``POLICY`` (0 last, 1 first, 2 end), ``OFFSET``, ``TAIL_N`` or ``TIMESTAMP``.
+    """
+
+    type: str | None = None
+    value: int = 0
+
+
 class LiteSubscription(Body, kw_only=True):
     """A change of the lite topics that a client wants (``LiteSubscriptionDTO``).
 
@@ -67,6 +78,7 @@ class LiteSubscription(Body, kw_only=True):
     client_id: str | None = None
     group: str | None = None
     lite_topic_set: list[str] | None = None
+    offset_option: LiteOffsetOption | None = None
     topic: str | None = None
     version: int = 0
 

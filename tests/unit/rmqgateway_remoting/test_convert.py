@@ -19,6 +19,7 @@ from rmqgateway.commands import (
     GetKeyValues,
     GroupConfig,
     Heartbeat,
+    LiteOffset,
     MessageModel,
     OffsetOf,
     PulledMessages,
@@ -491,3 +492,29 @@ def test_write_permission() -> None:
 
 def test_statistics_that_are_not_kept() -> None:
     assert reply(315, Table(()), {"statsName": "X", "statsKey": "T"}).code == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (None, (LiteOffset.UNCHANGED, 0)),
+        ({"type": "POLICY", "value": 0}, (LiteOffset.UNCHANGED, 0)),
+        ({"type": "POLICY", "value": 1}, (LiteOffset.MIN, 0)),
+        ({"type": "POLICY", "value": 2}, (LiteOffset.MAX, 0)),
+        ({"type": "OFFSET", "value": 7}, (LiteOffset.AT, 7)),
+        ({"type": "TAIL_N", "value": 7}, (LiteOffset.BEFORE, 7)),
+        ({"type": "TIMESTAMP", "value": 7}, (LiteOffset.TIME, 7)),
+        ({"type": "POLICY", "value": 3}, None),
+        ({"type": "OFFSET", "value": -1}, None),
+        ({"type": "OTHER", "value": 1}, None),
+    ],
+)
+def test_where_a_lite_subscription_goes_on(option: Any, expected: tuple[LiteOffset, int] | None) -> None:
+    asked = {"action": "PARTIAL_ADD", "clientId": "c", "group": "G", "topic": "T", "liteTopicSet": ["a"], "version": 0}
+    body = json.dumps({"subscriptionSet": [{**asked, "offsetOption": option}]}).encode()
+    if expected is None:
+        with pytest.raises(WireError, match="offsetOption"):
+            parse(200071, {}, body)
+    else:
+        command = parse(200071, {}, body)
+        assert (command.offset, command.offset_value) == expected

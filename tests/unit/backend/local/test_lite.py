@@ -8,8 +8,11 @@ from rmqgateway.backend.local.settings import LocalSettings
 from rmqgateway.commands import (
     AckMessages,
     ChangeInvisibleDuration,
+    CreateGroups,
     CreateTopics,
+    GroupConfig,
     ListTopics,
+    LiteOffset,
     QueryMessages,
     ReceivedMessages,
     ReceiveMessages,
@@ -18,6 +21,7 @@ from rmqgateway.commands import (
     TopicConfig,
 )
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.events import LiteTopicUnsubscribed
 from rmqgateway.message import Message, MessageType
 from rmqgateway.testing import NoReplyYet, TestSession, World, result_of
 from rmqgateway.wire import stored_message
@@ -110,6 +114,9 @@ def test_changes_of_a_subscription(world: World, session: TestSession) -> None:
     with pytest.raises(GatewayError) as caught:
         sync(world, session, "PARTIAL_ADD", "d")
     assert caught.value.code is Code.TOO_MANY_REQUESTS
+    assert caught.value.upstream_code == 2018
+    with pytest.raises(GatewayError):
+        sync(world, session, "COMPLETE_ADD", "w", "x", "y", "z")  # and what there was is kept
     sync(world, session, "PARTIAL_REMOVE", "a")
     sync(world, session, "PARTIAL_ADD", "d", version=7)
     sync(world, session, "COMPLETE_REMOVE", version=6)  # overtaken
@@ -168,3 +175,113 @@ def test_other_topics_have_no_lite_topics(world: World, session: TestSession) ->
     with pytest.raises(GatewayError) as caught:
         sync(world, session, "SOMETHING")
     assert caught.value.code is Code.BAD_REQUEST
+
+
+def make_group(world: World, session: TestSession, **attributes: str) -> None:
+    named = {name.replace("_", "."): value for name, value in attributes.items()}
+    world.execute(session, CreateGroups((GroupConfig(GROUP, attributes=named),)))
+
+
+def test_a_group_s_own_quota(world: World, session: TestSession) -> None:
+    make_group(world, session, lite_sub_client_quota="1")
+    sync(world, session, "PARTIAL_ADD", "a")
+    with pytest.raises(GatewayError, match=r"at most 1 lite topics of a client \(lite.sub.client.quota"):
+        sync(world, session, "PARTIAL_ADD", "b")
+    make_group(world, session)
+    sync(world, session, "PARTIAL_ADD", "b", "c")
+    make_group(world, session, lite_sub_client_quota="1")
+    sync(world, session, "PARTIAL_ADD", "a")  # what it has is not taken away
+    sync(world, session, "COMPLETE_REMOVE")
+    assert bodies(receive(world, session)) == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "expected"),
+    [
+        (LiteOffset.UNCHANGED, 0, ["3"]),
+        (LiteOffset.MIN, 0, ["0", "1", "2", "3"]),
+        (LiteOffset.MAX, 0, []),
+        (LiteOffset.AT, 2, ["2", "3"]),
+        (LiteOffset.AT, 99, []),
+        (LiteOffset.BEFORE, 2, ["1", "2", "3"]),
+        (LiteOffset.BEFORE, 99, ["0", "1", "2", "3"]),
+        (LiteOffset.TIME, 1500, ["2", "3"]),
+    ],
+)
+def test_where_a_subscription_goes_on(
+    world: World, session: TestSession, offset: LiteOffset, value: int, expected: list[str]
+) -> None:
+    began = world.wall_ms
+    sync(world, session, "PARTIAL_ADD", "a")
+    for number in range(3):
+        send(world, session, str(number), "a")
+        world.advance(1)
+    for one in receive(world, session).messages[:2]:
+        world.execute(session, AckMessages(GROUP, PARENT, (one.receipt_handle,)))
+    sync(world, session, "COMPLETE_REMOVE")
+    send(world, session, "3", "a")
+    value += began if offset is LiteOffset.TIME else 0
+    command = SyncLiteSubscription(GROUP, PARENT, CLIENT, "PARTIAL_ADD", ("a", "nothing"), 0, offset, value)
+    world.execute(session, command)
+    assert bodies(receive(world, session)) == expected
+
+
+def test_tail_of_a_lite_topic_where_the_group_never_was(world: World, session: TestSession) -> None:
+    send(world, session, "a", "a")
+    world.execute(
+        session, SyncLiteSubscription(GROUP, PARENT, CLIENT, "PARTIAL_ADD", ("a",), 0, LiteOffset.BEFORE, 5)
+    )
+    assert bodies(receive(world, session)) == ["a"]
+
+
+@pytest.mark.parametrize("anew", ["false", "true"])
+def test_an_exclusive_group_s_lite_topic_is_one_client_s(world: World, session: TestSession, anew: str) -> None:
+    make_group(world, session, lite_sub_model="Exclusive", lite_sub_reset_offset_exclusive=anew)
+    other = world.session()
+    sync(world, session, "PARTIAL_ADD", "a", "b")
+    send(world, session, "1", "a")
+    (one,) = receive(world, session).messages
+    world.execute(session, AckMessages(GROUP, PARENT, (one.receipt_handle,)))
+    sync(world, other, "PARTIAL_ADD", "a", client="other")
+    assert session.events == [LiteTopicUnsubscribed(GROUP, "a")]
+    for name in "ab":
+        send(world, session, f"{name}2", name)
+    assert bodies(receive(world, session)) == ["b2"]
+    assert bodies(receive(world, other, "other")) == (["1", "a2"] if anew == "true" else ["a2"])
+
+
+def test_a_group_that_begins_anew_when_it_unsubscribes(world: World, session: TestSession) -> None:
+    make_group(world, session, lite_sub_reset_offset_unsubscribe="true")
+    sync(world, session, "PARTIAL_ADD", "a", "b")
+    for name in "ab":
+        send(world, session, name, name)
+    for one in receive(world, session).messages:
+        world.execute(session, AckMessages(GROUP, PARENT, (one.receipt_handle,)))
+    sync(world, session, "PARTIAL_REMOVE", "a", "never")
+    sync(world, session, "PARTIAL_ADD", "a")
+    assert bodies(receive(world, session)) == ["a"]
+
+
+def test_a_wildcard_group_receives_all(world: World, session: TestSession) -> None:
+    make_group(world, session, lite_sub_wildcard="*")
+    send(world, session, "before", "a")
+    world.execute(session, CreateTopics((TopicConfig("parent2", 4, 4, message_type=MessageType.LITE),)))
+    with pytest.raises(GatewayError, match="receives all lite topics"):
+        sync(world, session, "PARTIAL_ADD", "a")
+    sync(world, session, "COMPLETE_ADD")
+    assert bodies(receive(world, session)) == ["before"]
+    waiting = world.start(session, ReceiveMessages(GROUP, PARENT, client_id=CLIENT, wait_ms=5000))
+    world.settle()
+    send(world, session, "new", "b")
+    assert bodies(result_of(waiting)) == ["new"]
+
+
+def test_messages_of_several_lite_topics_are_acknowledged_together(world: World, session: TestSession) -> None:
+    sync(world, session, "PARTIAL_ADD", "a", "b", "c")
+    for name in "abc":
+        send(world, session, name, name)
+    handles = tuple([one.receipt_handle for one in receive(world, session).messages])
+    settled = world.execute(session, AckMessages(GROUP, PARENT, handles, lite_topic="a"))
+    assert [one.code for one in settled.results] == ["", "", ""]
+    world.advance(11)
+    assert bodies(receive(world, session)) == []
