@@ -38,6 +38,7 @@ def section_types() -> dict[str, type[Any]]:
     from rmqgateway.backend.local.settings import LocalSettings
     from rmqgateway.backend.store.settings import StoreSettings
     from rmqgateway.governance.budgets import Limits
+    from rmqgateway.governance.user_file import UsersSettings
     from rmqgateway.http.settings import HttpSettings
 
     return {
@@ -49,6 +50,7 @@ def section_types() -> dict[str, type[Any]]:
         "store": StoreSettings,
         "logging": LoggingSettings,
         "tls": TLSSettings,
+        "users": UsersSettings,
     }
 
 

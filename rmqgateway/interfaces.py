@@ -212,6 +212,7 @@ class ISession(Interface):
     )
     host_bytes: bytes = Attribute("`host` as RocketMQ writes hosts.")
     last_seen: float = Attribute("When the client last said something, in reactor seconds.")
+    user: str | None = Attribute("In whose name it joined its groups, set by the door; None while no users exist.")
 
     def deliver(event: Event) -> bool:
         """Hand an event to the client; False if its protocol has no words for it, or its budget is used up."""

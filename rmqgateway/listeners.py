@@ -161,14 +161,23 @@ class Listener(ServerFactory):
     # The port.
 
     def bound(self, port: Any) -> None:
-        """The endpoint listens. :raise ConfigurationError: on an address where it may not."""
+        """The endpoint listens; nothing is read before `check_exposure`."""
         self.port = port
         self.connections.ports.append(port)
-        host = getattr(port.getHost(), "host", None)
-        if host is not None and not is_loopback(host) and not self.settings.remote_without_users:
+
+    def check_exposure(self) -> None:
+        """Before it is read, when it is known who may do what.
+
+        :raise ConfigurationError: everybody might do everything, from other machines.
+        """
+        host = getattr(self.port.getHost(), "host", None)
+        if host is None or is_loopback(host) or self.settings.remote_without_users:
+            return
+        if not self.gateway.guarded:
             raise ConfigurationError(
                 f"{self.place}: {self.described.endpoint} would let everybody who reaches {host or '0.0.0.0'} do everything, "
-                "since no user exists. Add :interface=127.0.0.1, or allow it: --set listening.remote_without_users=true"
+                "since no user exists. Name one (settings users.…), add :interface=127.0.0.1, or allow it: "
+                "--set listening.remote_without_users=true"
             )
 
     def cannot_listen(self, error: Exception) -> ConfigurationError:

@@ -159,6 +159,8 @@ class ListenersPart:
 
     def _begin(self, _: object) -> None:
         for listener in self._listeners:
+            listener.check_exposure()
+        for listener in self._listeners:
             start_reading = getattr(listener.port, "startReading", None)
             if start_reading is not None:
                 start_reading()

@@ -57,6 +57,7 @@ class Session:
         "number",
         "peer",
         "peer_bytes",
+        "user",
     )
 
     def __init__(
@@ -77,6 +78,7 @@ class Session:
         self.host = host
         self.host_bytes = host_to_bytes(host)
         self.last_seen = now
+        self.user: str | None = None
         self._deliver = deliver
         self._drain = drain
         self._close = close

@@ -55,7 +55,8 @@ names one front-end alone serves no HTTP, and lets a server speak first. An endp
 string](https://docs.twisted.org/en/stable/core/howto/endpoints.html#servers); a colon within a value is written
 `\\:`.
 
-Listening on anything but loopback is refused while no user exists, unless `listening.remote_without_users` says so.
+Listening on anything but loopback is refused while no user exists ([security](security.md)), unless
+`listening.remote_without_users` says so.
 
 Every port takes TLS as well: with the certificate that `tls.certificate` names, or, for clients on loopback, with one
 generated in the data directory at the first start (`tls/certificate.pem`, which clients may trust).

@@ -233,6 +233,13 @@ class Status(msgspec.Struct, frozen=True):
     status: str
 
 
+class TicketOut(msgspec.Struct, frozen=True):
+    """A token of the caller's that is good once. :ivar expires_in: seconds."""
+
+    ticket: str
+    expires_in: int
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """A refusal (RFC 9457). :ivar code: RocketMQ's word for the reason; `type` names the gateway's own, finer one."""
 
@@ -317,4 +324,5 @@ def schema_types() -> tuple[Any, ...]:
     return (
         EnvelopeIn, MessageIn, Sent, SentMany, Prepared, MessageOut, MessagesOut, Checks, Acknowledgement, Acknowledged,
         AckFailure, ChangedHandle, Recalled, Pulled, OffsetIn, OffsetOut, OffsetsOut, QueueOut, QueuesOut, Status, Problem,
+        TicketOut,
     )  # fmt: skip

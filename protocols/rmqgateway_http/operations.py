@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rmqgateway_http import pages, pulling, receiving, replies, sending, streams, transactions
+from rmqgateway_http import pages, pulling, receiving, replies, sending, streams, tickets, transactions
 from rmqgateway_http.call import Call
 from rmqgateway_http.codec_json import (
     Acknowledged,
@@ -24,6 +24,7 @@ from rmqgateway_http.codec_json import (
     Sent,
     SentMany,
     Status,
+    TicketOut,
 )
 from rmqgateway_http.codec_parameters import Parameter, boolean, choice, duration, moment, number, text
 from rmqgateway_http.convert_sending import SEND_PARAMETERS
@@ -34,6 +35,9 @@ _MAX_INVISIBLE_MS = 43_200_000
 _MAX_WAIT_MS = 30_000
 _MAX_OFFSET = (1 << 63) - 1
 
+#: What anybody may ask: about the API and the process.
+ABOUT = "This API"
+
 #: How a message body can come as a request's: the raw bytes, or one of these.
 SENDING = "sending"
 
@@ -43,9 +47,10 @@ class Operation:
 
     :ivar path: with variables in braces. :ivar request: a struct, SENDING, or None. :ivar responses: a struct, or None
         without a body, by status. :ivar safe: HEAD may be asked instead of GET.
+    :ivar signed: needs a credential once users exist.
     """
 
-    __slots__ = ("handler", "method", "name", "parameters", "path", "request", "responses", "safe", "summary", "tag")
+    __slots__ = ("handler", "method", "name", "parameters", "path", "request", "responses", "safe", "signed", "summary", "tag")
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Operation:
         self.path = path
         self.handler = handler
         self.tag = tag
+        self.signed = tag != ABOUT
         self.parameters = {parameter.name: parameter for parameter in parameters}
         self.request = request
         self.responses = responses or {}
@@ -189,10 +195,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "query_queues", "GET", "/v1/topics/{topic}/queues", pulling.query_queues, "Pulling", (), None, {200: QueuesOut}, True
     ),
-    Operation("openapi", "GET", "/openapi.json", pages.openapi, "This API", (), None, {200: dict}, True),
-    Operation("docs", "GET", "/docs", pages.docs, "This API", (), None, {200: str}, True),
-    Operation("health", "GET", "/healthz", pages.health, "This API", (), None, {200: Status}, True),
-    Operation("readiness", "GET", "/readyz", pages.readiness, "This API", (), None, {200: Status}, True),
+    Operation("create_ticket", "POST", "/v1/tickets", tickets.create_ticket, "Signing in", (), None, {201: TicketOut}),
+    Operation("openapi", "GET", "/openapi.json", pages.openapi, ABOUT, (), None, {200: dict}, True),
+    Operation("docs", "GET", "/docs", pages.docs, ABOUT, (), None, {200: str}, True),
+    Operation("health", "GET", "/healthz", pages.health, ABOUT, (), None, {200: Status}, True),
+    Operation("readiness", "GET", "/readyz", pages.readiness, ABOUT, (), None, {200: Status}, True),
 )  # fmt: skip
 
 #: What a request is about that no operation serves.

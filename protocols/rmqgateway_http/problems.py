@@ -62,7 +62,7 @@ WORDS = tuple(sorted({word for _, word in PROBLEMS.values()}))
 
 Fields = tuple[tuple[bytes, bytes], ...]
 _TYPE: Fields = ((b"content-type", b"application/problem+json"), (b"cache-control", b"no-store"))
-_WHO: Fields = ((b"www-authenticate", b'Bearer realm="rmqgateway"'),)
+_WHO: Fields = ((b"www-authenticate", b'Basic realm="rmqgateway", charset="UTF-8", Bearer realm="rmqgateway"'),)
 
 
 def problem_value(error: GatewayError | WireError) -> dict[str, Any]:

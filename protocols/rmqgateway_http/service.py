@@ -67,6 +67,9 @@ class HttpService:
         call: Call | None = None
         try:
             call = Call(self, request, operation, names)
+            if operation.signed and self.gateway.guarded:
+                # Before anything is done: not all that a request does is a command of its own.
+                self.gateway.authenticate(call.context, call.context.credential)
             operation.handler(call)
         except Exception as error:
             if call is None and isinstance(error, GatewayError):

@@ -141,6 +141,7 @@ class Stream:
             "http", information.peer, information.advertised, lambda event: False, self._drain, self._cut
         )
         self._context = Context(self._session, call.context.credential, None, call.context.trace, call.context.request_id)
+        self._context.user = call.context.user
         self._user = call.context.credential
         service.streams[self.id] = self
         request.on_gone(self._client_gone)
@@ -252,6 +253,9 @@ class Stream:
 
     def is_of(self, call: Call) -> bool:
         """Whether the same client asks, as far as it said who it is."""
+        user = self._context.user
+        if user is not None or call.context.user is not None:
+            return user == call.context.user
         mine, other = self._user, call.context.credential
         return (mine and (mine.access_key, mine.token)) == (other and (other.access_key, other.token))
 

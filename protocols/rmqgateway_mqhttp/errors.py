@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rmqgateway.errors import Code, GatewayError, WireError
+from rmqgateway.errors import Code, GatewayError, NotAuthenticated, WireError
 
 __all__ = [
     "ACK_CODES",
@@ -70,6 +70,15 @@ TABLE: dict[Code, tuple[int, str]] = {
     Code.INTERNAL: _FAULT,
 }
 
+#: The codes of who is not let in, by reason.
+_WHO = {
+    "missing": "AccessIDAuthError",
+    "unknown": "InvalidAccessKeyId",
+    "disabled": "InvalidAccessKeyId",
+    "expired": "InvalidDate",
+    "replayed": "InvalidDate",
+}
+
 #: The codes of entries of ``<Errors>``, by the name of a Code, as `AckResult` has it.
 ACK_CODES = {code.name: text for code, (_, text) in TABLE.items()}
 
@@ -98,6 +107,8 @@ def refused_by(error: Exception) -> Refused | None:
         return error
     if isinstance(error, GatewayError):
         status, code = TABLE[error.code]
+        if isinstance(error, NotAuthenticated):
+            code = _WHO.get(error.reason, code)
         return Refused(status, code, error.message, error.retry_after)
     if isinstance(error, WireError):
         return Refused(400, "MalformedXML", error.message)

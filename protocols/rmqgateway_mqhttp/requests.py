@@ -50,6 +50,8 @@ class Responder:
             parameters = read_parameters(request.method, request.path, request.query)
             context.credential = credential_of(request)
             context.namespace = parameters.namespace
+            if self.gateway.guarded:
+                self.gateway.authenticate(context, context.credential)
             self._begin(request, parameters)
         except (GatewayError, Refused) as error:
             refuse(request, error)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.refusals import Refusal
@@ -15,7 +17,8 @@ _ALGORITHM = "MQv2-HMAC-SHA1"
 
 
 def credential_of(fields: Mapping[bytes, bytes]) -> Credential | None:
-    """What the call's metadata offer, or None. The time is not taken as one: clients write their local time as UTC.
+    """What the call's metadata offer, or None. The time is marked as one whose zone is not known: clients write their local
+    time as UTC. One that is no time is long past.
 
     :raise Refusal: UNAUTHORIZED: not of this form.
     """
@@ -42,4 +45,13 @@ def credential_of(fields: Mapping[bytes, bytes]) -> Credential | None:
             except ValueError:
                 raise Refusal(v2.UNAUTHORIZED, "the signature is not in hexadecimal digits") from None
     token = fields.get(b"x-mq-session-token", b"").decode("utf-8", "replace")
-    return Credential(key, signature, date_time, "HmacSHA1", security_token=token)
+    return Credential(key, signature, date_time, "HmacSHA1", _seconds_of(date_time), security_token=token, zoned=True)
+
+
+@lru_cache(64)
+def _seconds_of(date_time: bytes) -> float:
+    """Seconds since 1970 of ``20260102T030405Z``; kept, since all calls of a second have the same."""
+    try:
+        return datetime.strptime(date_time.decode("ascii"), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0

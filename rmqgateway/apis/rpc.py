@@ -158,6 +158,9 @@ class Rpc:
             context.credential = credential_of(fields)
             if context.credential is not None:
                 key = b"%b\0%b" % (client_id, context.credential.access_key.encode())
+        if self.api.gateway.guarded:
+            # Also for calls that execute nothing: a key names a client's session, and is to be its user's.
+            self.api.gateway.authenticate(context, context.credential)
         self.client_key = key
         request_id = fields.get(b"x-mq-request-id")
         if request_id is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
-from rmqgateway.commands import Action, Resource
+from rmqgateway.commands import Action, Heartbeat, Resource
 from rmqgateway.errors import Code, GatewayError, NotAuthenticated
 from rmqgateway.governance.acl import Address, address_of
 from rmqgateway.governance.authentication import TICKET_S, Authenticator
@@ -46,6 +46,8 @@ class Guard:
             if not command.signed:
                 return
             user = self.identify(context)
+        if type(command) is Heartbeat:
+            context.session.user = user.name
         if user.is_super:
             return
         context.guard = self

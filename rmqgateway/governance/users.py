@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,7 +25,10 @@ from rmqgateway.commands import (
     UserType,
 )
 from rmqgateway.errors import Code, GatewayError
-from rmqgateway.governance.acl import Address, check_policies, decide, merge, rules_of
+from rmqgateway.governance.acl import Address, address_of, check_policies, decide, merge, rules_of
+
+if TYPE_CHECKING:
+    from rmqgateway.interfaces import ISession
 
 __all__ = ["User", "UserRecord", "Users", "check_record"]
 
@@ -103,6 +107,16 @@ class Users:
     def watch(self, callback: Callable[[], None]) -> None:
         """Call after each change."""
         self._watchers.append(callback)
+
+    def may_publish(self, session: ISession, topic: str) -> bool:
+        """Whether a producer's client may be shown a half message of a topic, to say what becomes of it."""
+        if not self.by_name:
+            return True
+        user = self.by_name.get(session.user or "")
+        if user is None or not user.enabled:
+            return False
+        source = address_of(session.peer)
+        return user.is_super or bool(user.decide(Resource.TOPIC, topic, (Action.PUB,), source))
 
     # For who stores them.
 

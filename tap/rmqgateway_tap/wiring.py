@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,8 @@ from rmqgateway.config import ConfigurationError
 from rmqgateway.config_sections import ListeningSettings, LoggingSettings, ProcessSettings, TLSSettings
 from rmqgateway.data_directory import DataDirectory, default_data_directory
 from rmqgateway.governance.budgets import Limits
+from rmqgateway.governance.user_file import UsersSettings, configured_users
+from rmqgateway.governance.users import Users
 from rmqgateway.http.settings import HttpSettings
 from rmqgateway.interfaces import IConnectionFrontEnd, IRequestFrontEnd, IWebSocketFrontEnd
 from rmqgateway.listeners import Listener, check_advertised, parse_endpoint
@@ -73,8 +76,9 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
     front_ends = load_front_ends(options)
     directory = _data_directory(options, process, twistd)
     outbox = Outbox()
-    backend = _backend(configuration, process, directory, reactor, outbox)
-    gateway = _gateway(configuration, backend, reactor, outbox)
+    users = _users(configuration)
+    backend = _backend(configuration, process, directory, reactor, outbox, users)
+    gateway = _gateway(configuration, backend, reactor, outbox, users)
     certificates = Certificates(configuration.section("tls", TLSSettings), directory.tls)
     certificates.check()
     connections = Connections(listening.connections, listening.connections_per_address)
@@ -133,6 +137,7 @@ def _backend(
     directory: DataDirectory,
     reactor: Any,
     outbox: Outbox,
+    users: Users,
 ) -> LocalBackend:
     if process.backend != "local":
         place = configuration.place("backend")
@@ -151,15 +156,29 @@ def _backend(
             retention_seconds=local.retention_hours * 3600.0,
             retention_bytes=local.retention_bytes,
         )
-        return LocalBackend(DurableStore(directory.store, reactor, store_settings), local, reactor, outbox)
+        store = DurableStore(directory.store, reactor, store_settings)
+        return LocalBackend(store, local, reactor, outbox, users=users)
     except ValueError as error:
         raise ConfigurationError(configuration.blame("local", error)) from error
 
 
-def _gateway(configuration: Configuration, backend: LocalBackend, reactor: Any, outbox: Outbox) -> Gateway:
-    from rmqgateway.gateway import Gateway
+def _users(configuration: Configuration) -> Users:
+    """Those of the configuration; the backend adds what it has stored."""
+    settings = configuration.section("users", UsersSettings)
+    found = configured_users(settings, lambda key: configuration.place("users", key))
+    return Users(found, configuration.section("local", LocalSettings).cluster_name)
 
-    return Gateway(backend, reactor, outbox=outbox, limits=configuration.section("limits", Limits))
+
+def _gateway(
+    configuration: Configuration, backend: LocalBackend, reactor: Any, outbox: Outbox, users: Users
+) -> Gateway:
+    from rmqgateway.gateway import Gateway
+    from rmqgateway.governance.guard import Guard
+
+    strict = configuration.section("users", UsersSettings).utc_only
+    guard = Guard(users, time.time, reactor.seconds, strict)
+    limits = configuration.section("limits", Limits)
+    return Gateway(backend, reactor, outbox=outbox, limits=limits, guard=guard)
 
 
 def _listeners(

@@ -6,6 +6,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def listener(
 ) -> Listener:
     more = {name: settings.pop(name) for name in ("advertise", "http", "certificates") if name in settings}
     more.setdefault("certificates", Certificates(TLSSettings(mode="off"), "/nonexistent"))
-    gateway: Any = None
+    gateway: Any = SimpleNamespace(guarded=settings.pop("guarded", False))
     return Listener(
         "test",
         None,
@@ -347,16 +348,23 @@ def test_loopback() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])
 def test_other_addresses_than_loopback_must_be_allowed_while_no_user_exists(host: str) -> None:
-    port: Any = Port(IPv4Address("TCP", host, 9876))
-    with pytest.raises(ConfigurationError, match=r"--listen test: .*listening.remote_without_users=true"):
-        listener([]).bound(port)
-    listener([], remote_without_users=True).bound(port)
+    def bound(**settings: Any) -> Listener:
+        made = listener([], **settings)
+        made.bound(Port(IPv4Address("TCP", host, 9876)))  # the stored users are not known yet
+        return made
+
+    with pytest.raises(ConfigurationError, match=r"--listen test: .*users.*listening.remote_without_users=true"):
+        bound().check_exposure()
+    bound(remote_without_users=True).check_exposure()
+    bound(guarded=True).check_exposure()
 
 
 def test_unix_sockets_and_loopback_need_no_permission() -> None:
     for host in (LOCAL, UNIXAddress(b"/run/x.sock")):
         port: Any = Port(host)
-        listener([]).bound(port)
+        made = listener([])
+        made.bound(port)
+        made.check_exposure()
 
 
 def cannot(number: int, port: int = 9876) -> str:

@@ -8,7 +8,7 @@ transaction is never half visible. Source of the meaning: ``TransactionalMessage
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -29,6 +29,7 @@ from rmqgateway.commands.maintaining import ResumeTransaction
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError, StoreError
 from rmqgateway.events import CheckTransaction
+from rmqgateway.interfaces import ISession
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import decode_properties
 
@@ -70,6 +71,8 @@ class Transactions(Component):
         self._checks: list[tuple[int, int]] = []  # heap of (when, offset); outdated ones are passed over
         self._alarm = Alarm(core, self._check_due)
         self._turn = 0
+        #: Whether a member of a producer group may be shown a half message of a topic; set by the backend.
+        self.may_publish: Callable[[ISession, str], bool] = lambda session, topic: True
         register_state(core.store, StateKind.TRANSACTIONS, self)
 
     @property
@@ -249,6 +252,11 @@ class Transactions(Component):
         sessions = self._clients.producer_sessions(draft.named.get("PGROUP", ""))
         if not sessions:
             return  # RocketMQ counts this as a check too
+        # Whoever names a producer group is its member; the message is shown to those only who could have sent it.
+        topic = draft.named.get(_REAL_TOPIC, "")
+        sessions = [session for session in sessions if self.may_publish(session, topic)]
+        if not sessions:
+            return
         draft.set("TRANSACTION_CHECK_TIMES", str(half.checks))
         event = CheckTransaction(
             draft.named.get("PGROUP", ""),

@@ -447,9 +447,9 @@ def test_a_ticket_is_good_once() -> None:
     assert again.ask("connect", ticket=ticket)["code"] == "UNAUTHORIZED"
     again.read()
     assert again.closed is not None and again.closed[0] == 1008
-    late = gateway.client()
     ticket, _ = gateway.world.gateway.ticket(root.context())
     gateway.world.advance(61)
+    late = gateway.client()
     assert late.ask("connect", ticket=ticket)["code"] == "UNAUTHORIZED"
 
 
