@@ -22,7 +22,7 @@ from rmqgateway.apis.convert_receiving import (
     write_acknowledged,
     write_changed,
 )
-from rmqgateway.apis.convert_routes import write_assignments, write_queues, write_route
+from rmqgateway.apis.convert_routes import message_types, write_assignments, write_queues, write_route
 from rmqgateway.apis.convert_sending import SendReader, read_end_transaction, read_recall, write_sent
 from rmqgateway.apis.deadlines import Deadlines
 from rmqgateway.apis.receiving import pull_message, receive_message
@@ -127,7 +127,10 @@ def _query_route(rpc: Rpc, data: bytes) -> Any:
 
     def write(route: Route) -> bytes:
         rpc.api.learn(route)
-        return write_route(route, request.topic, rpc.host)
+        types = message_types(
+            route.message_type, rpc.text(b"x-mq-language"), rpc.text(b"x-mq-client-version")
+        )
+        return write_route(route, request.topic, rpc.host, types)
 
     return _then(rpc.execute(QueryRoute(topic, create=True)), write)
 
@@ -172,6 +175,13 @@ def _notify_client_termination(rpc: Rpc, data: bytes) -> bytes:
 
 def _sync_lite_subscription(rpc: Rpc, data: bytes) -> Any:
     command: SyncLiteSubscription = read_lite(data, rpc.namespace, rpc.api.settings, rpc.client_id)
+    if rpc.client is None:
+        # Its subscriptions are the client's, not the connection's: one without a telemetry stream, as in a browser, receives
+        # over another connection.
+        rpc.client = rpc.api.clients.open(
+            rpc.client_key, rpc.client_id, rpc.information, rpc.front_end, rpc.context.credential
+        )
+        rpc.context.session = rpc.client.session
     return _then(
         rpc.execute(command), lambda _: service.SyncLiteSubscriptionResponse(status=OK).SerializeToString()
     )

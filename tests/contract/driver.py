@@ -375,18 +375,18 @@ def shared(world: World, name: str, make: Callable[[], T]) -> T:
 class Stage:
     """A world and the drivers of one kind in it.
 
-    :ivar settings: of every world of this stage.
+    :ivar settings: of every world of this stage. :ivar clients: that live while time passes.
     """
 
     def __init__(self, kind: type[Driver], settings: LocalSettings | None = None) -> None:
         self.kind = kind
         self.world = World(settings)
-        self._clients: list[Driver] = []
+        self.clients: list[Driver] = []
 
     def client(self) -> Driver:
         """One more client."""
-        self._clients.append(self.kind(self.world))
-        return self._clients[-1]
+        self.clients.append(self.kind(self.world))
+        return self.clients[-1]
 
     def operator(self) -> Driver:
         """Somebody who sees the system's topics too, which some protocols show to nobody."""
@@ -408,7 +408,7 @@ class Stage:
             part = min(seconds, 5)
             self.world.advance(part, step)
             seconds = round(seconds - part, 6)
-            for client in self._clients:
+            for client in self.clients:
                 if client.world is self.world:
                     client.live()
 

@@ -112,7 +112,7 @@ class Producing(Component):
                 and len(properties) <= self._max_properties
             ):
                 if queue_id < 0:
-                    queue_id = topic.next_queue_id()
+                    queue_id = topic.queue_id_of(named.get("__SHARDINGKEY"))
                 queue = topic.queues.get(queue_id) or topic.queue(queue_id)
                 now = self._now_ms()
                 session = context.session
@@ -175,7 +175,7 @@ class Producing(Component):
                 ):
                     break
                 if queue_id < 0:
-                    queue_id = topic.next_queue_id()
+                    queue_id = topic.queue_id_of(named.get("__SHARDINGKEY"))
                 queue = topic.queues.get(queue_id) or topic.queue(queue_id)
                 stored = _encode(
                     topic.name_bytes,
@@ -232,7 +232,7 @@ class Producing(Component):
         if command.as_batch:
             batch_queue = messages[0].queue_id
             if batch_queue < 0:
-                batch_queue = topic.next_queue_id()
+                batch_queue = topic.queue_id_of(decode_properties(messages[0].properties).get("__SHARDINGKEY"))
         drafts = [self._draft(context, topic, message, batch_queue) for message in messages]
         if command.as_batch:
             self._check_batch(drafts)
@@ -286,8 +286,9 @@ class Producing(Component):
         self._check_size(message)
         if queue_id < 0:
             queue_id = message.queue_id
+        named = decode_properties(message.properties)
         if queue_id < 0:
-            queue_id = topic.next_queue_id()
+            queue_id = topic.queue_id_of(named.get("__SHARDINGKEY"))
         else:
             self._check_queue(topic, queue_id)
         session = context.session
@@ -296,6 +297,7 @@ class Producing(Component):
             queue_id,
             message.body,
             message.properties,
+            named,
             flag=message.flag,
             sys_flag=message.sys_flag,
             born_timestamp=message.born_timestamp,

@@ -10,6 +10,7 @@ from rmqgateway.backend.store.interfaces import IMessageStore, IStoredQueue
 from rmqgateway.commands.administering import TopicConfig
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.message import MessageType, Permission
+from rmqgateway.wire.consistent_hash import consistent_hash, java_hash
 
 __all__ = ["Queue", "Topic", "Waiter"]
 
@@ -165,3 +166,10 @@ class Topic:
         turn: int = self.round_robin + 1
         self.round_robin = turn
         return turn % self.write_queues
+
+    def queue_id_of(self, message_group: str | None) -> int:
+        """The queue of a message whose producer left the choice to the broker: messages of one group go to one queue, the
+        one that Apache's proxy chooses, whichever protocol they come by; those of none go to the next in turn."""
+        if message_group is None:
+            return self.next_queue_id()
+        return consistent_hash(java_hash(message_group), self.write_queues)
