@@ -8,6 +8,7 @@ at a fixed place (20 for IPv6); the host of an offset message id is its first 16
 from __future__ import annotations
 
 import binascii
+import re
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ __all__ = [
     "Rewriter",
     "error_frame",
     "rewrite_addresses",
+    "rewrite_broker_address",
     "rewrite_check",
     "rewrite_clients",
     "rewrite_messages",
@@ -36,6 +38,8 @@ __all__ = [
 _read_prefix = struct.Struct(">II").unpack_from
 _read_u32 = struct.Struct(">I").unpack_from
 _write_prefix = struct.Struct(">II").pack
+
+_BROKER_ADDRESS = re.compile(rb'"brokerAddr":"([^"\\]{1,300})"')
 
 #: Bits of a stored message's system flag, in its last byte (39): born host, store host of IPv6.
 _V6 = 0x30
@@ -178,6 +182,19 @@ def rewrite_addresses(frame: bytes, place: Place) -> bytes:
         command.body = rewrite_routes(command.body, place.face)
         return encode_command(command)
     return frame
+
+
+def rewrite_broker_address(frame: bytes, place: Place) -> bytes:
+    """A JSON body that tells by ``brokerAddr`` which broker says it: a key, since quotes within texts are escaped."""
+    start = 8 + (_read_u32(frame, 4)[0] & 0xFFFFFF)
+    face = place.face
+
+    def here(found: re.Match[bytes]) -> bytes:
+        key = face.brokers.at(found[1].decode("utf-8", "replace")) or place.key
+        return b'"brokerAddr":"%b"' % (face.address(key) or "").encode()
+
+    body = _BROKER_ADDRESS.sub(here, frame[start:])
+    return b"".join((_write_prefix(start - 4 + len(body), _read_u32(frame, 4)[0]), frame[8:start], body))
 
 
 def rewrite_routes(body: bytes, face: Face) -> bytes:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from rmqgateway.backend.cluster.rewriting import (
     Rewriter,
     rewrite_addresses,
+    rewrite_broker_address,
     rewrite_check,
     rewrite_clients,
     rewrite_messages,
@@ -65,6 +66,7 @@ _routes = Rule(Way.NAMES, rewrite_addresses)
 _changes = Rule(Way.CHANGES_NAMES)
 _sends = Rule(Way.BROKER, rewrite_send_reply)
 _messages = Rule(Way.BROKER, rewrite_messages)
+_says_where = Rule(Way.BROKER, rewrite_broker_address)
 _clients = Rule(Way.BROKER, rewrite_clients)
 _to_client = Rule(Way.CLIENT)
 _both = Rule(Way.BOTH)
@@ -166,7 +168,7 @@ TABLE: dict[int, Rule] = {
     C.GET_SUBSCRIPTIONGROUP_CONFIG: _raw,
     C.GET_CONSUME_STATS: _raw,
     C.QUERY_TOPIC_CONSUME_BY_WHO: _raw,
-    C.QUERY_TOPICS_BY_CONSUMER: _raw,
+    C.QUERY_TOPICS_BY_CONSUMER: _says_where,
     C.QUERY_SUBSCRIPTION_BY_CONSUMER: _raw,
     C.QUERY_CONSUME_TIME_SPAN: _raw,
     C.GET_ALL_CONSUMER_OFFSET: _raw,
@@ -179,7 +181,7 @@ TABLE: dict[int, Rule] = {
     C.GET_BROKER_RUNTIME_INFO: _raw,
     C.GET_BROKER_HA_STATUS: _raw,
     C.GET_BROKER_EPOCH_CACHE: _raw,
-    C.GET_BROKER_CONSUME_STATS: _raw,
+    C.GET_BROKER_CONSUME_STATS: _says_where,
     C.VIEW_BROKER_STATS_DATA: _raw,
     C.TRIGGER_DELETE_FILES: _refused(_NEVER),
     C.CLEAN_EXPIRED_CONSUMEQUEUE: _raw,
