@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rmqgateway.apis.rpc import Method, Rpc
 from rmqgateway.wire.grpc_framing import (
+    HOLDS_TOO_MUCH,
     GrpcDecoder,
     GrpcError,
     GrpcStatus,
@@ -45,7 +46,7 @@ class GrpcCall(Rpc):
     trailing_metadata: Sequence[Header] = ()
     decoder = GrpcDecoder
 
-    __slots__ = ("_decoder", "_gzip", "_request", "_started")
+    __slots__ = ("_decoder", "_gzip", "_holding", "_request", "_started")
 
     def __init__(self, api: Api, request: Request, methods: Mapping[str, Method]) -> None:
         fields = request.fields
@@ -53,7 +54,7 @@ class GrpcCall(Rpc):
         method = methods.get(path, _UNKNOWN)
         Rpc.__init__(self, api, method, fields, request.information)
         self._request = request
-        self._started = False
+        self._started = self._holding = False
         encoding = fields.get(b"grpc-encoding", b"identity")
         # Who compresses its requests gets compressed answers, if it takes them.
         self._gzip = encoding == b"gzip" and b"gzip" in fields.get(b"grpc-accept-encoding", b"")
@@ -83,6 +84,12 @@ class GrpcCall(Rpc):
                 self.close(error.status, error.message)
                 return
             self._request.consumed(len(data))
+            if not messages or self._holding:
+                # Its windows are open for the rest, so what has come counts as the connection's.
+                self._holding = True
+                if not self._request.hold(self._decoder.held):
+                    self.close(GrpcStatus.RESOURCE_EXHAUSTED, HOLDS_TOO_MUCH)
+                    return
             for message in messages:
                 self.message(message)
         if last and not self.done:

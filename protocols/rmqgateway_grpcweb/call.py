@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rmqgateway.apis.rpc import Method, Rpc
 from rmqgateway.apis.service import METHODS
 from rmqgateway.wire.grpc_framing import (
+    HOLDS_TOO_MUCH,
     GrpcDecoder,
     GrpcError,
     GrpcStatus,
@@ -55,10 +56,11 @@ class WebCall(Rpc):
     trailing_metadata: Sequence[Header] = ()
     decoder = GrpcDecoder
 
-    __slots__ = ("_decoder", "_gzip", "_request", "_started", "_text", "_text_decoder")
+    __slots__ = ("_decoder", "_gzip", "_holding", "_request", "_started", "_text", "_text_decoder")
 
     _decoder: GrpcDecoder
     _gzip: bool
+    _holding: bool
     _request: Request
     _started: bool
     _text: bool
@@ -70,7 +72,7 @@ class WebCall(Rpc):
         fields = request.fields
         call = cls(api, methods.get(request.path, UNKNOWN), fields, request.information)
         call._request = request
-        call._started = False
+        call._started = call._holding = False
         call._text = b"grpc-web-text" in fields.get(b"content-type", b"").lower()
         call._text_decoder = WebTextDecoder()
         try:
@@ -96,7 +98,14 @@ class WebCall(Rpc):
                 self._request.consumed(len(data))
                 if self._text:
                     data = self._text_decoder.receive_data(data)
-                for message in self._decoder.receive_data(data):
+                messages = self._decoder.receive_data(data)
+                if not messages or self._holding:
+                    # Its windows are open for the rest, so what has come counts as the connection's.
+                    self._holding = True
+                    if not self._request.hold(self._decoder.held):
+                        self.close(GrpcStatus.RESOURCE_EXHAUSTED, HOLDS_TOO_MUCH)
+                        return
+                for message in messages:
                     self.message(message)
             if last and not self.done:
                 self._text_decoder.end()

@@ -150,7 +150,7 @@ class Http1Request(Request):
 
     def _finished(self) -> None:
         self.done = True
-        self._gone = None
+        self._gone = self._receiver = None
         if self._held_bytes:
             self._release()
         if self.registered:

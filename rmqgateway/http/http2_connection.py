@@ -131,7 +131,7 @@ class Http2Request(Request):
 
     def _finished(self) -> None:
         self.done = True
-        self._gone = None
+        self._gone = self._receiver = None  # no cycle: what a call holds goes with it
         connection = self.connection
         connection.requests.pop(self.stream, None)
         if self._held_bytes:

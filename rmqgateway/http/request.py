@@ -7,6 +7,7 @@ What `IRequest` says, and beyond it:
 - ``on_body(receiver)`` calls ``receiver(data, last)``, at once for what has come already. Every piece counts against the
   client's window until ``consumed(len(data))``; call it when the piece was dealt with, or the client stops after 64 KiB
   (HTTP/1.1) or 1 MiB (HTTP/2).
+- Who keeps pieces of an unfinished body although they are ``consumed`` says so by ``hold(bytes)``, and gives up when told to.
 - ``write`` never blocks and never fails; look at ``buffered()`` and stop above `HIGH_WATER` until ``on_drain`` calls.
 - ``on_gone(callback)`` is not called once the response is finished. After it everything written is dropped silently.
 - ``on_shutdown(callback)`` is called with (deadline in seconds, reason) when the gateway drains while the response is open.
@@ -157,6 +158,16 @@ class Request:
         if count > 0:
             self._credit(count)
 
+    def hold(self, size: int) -> bool:
+        """Whoever has `on_body` keeps so many bytes of the body: they count until it says less, or has answered.
+
+        :return: False if this connection makes us hold more than it may (setting http.in_flight_bytes).
+        """
+        connection = self.connection
+        connection.body_bytes += size - self._held_bytes
+        self._held_bytes = size
+        return connection.body_bytes <= connection.settings.in_flight_bytes
+
     def has_body(self, body: bytes) -> None:
         """For the connection: the whole body came with the head."""
         self.body_ended = True
@@ -172,7 +183,7 @@ class Request:
         if receiver is not None:
             receiver(data, last)
             return
-        if self._discarding:
+        if self._discarding or self.done:
             self._credit(len(data))
             return
         size = len(data)
@@ -305,6 +316,7 @@ class Request:
         if self.done:
             return
         self.done = True
+        self._receiver = None
         self._release()
         if self.registered:
             self.connection.forget(self)

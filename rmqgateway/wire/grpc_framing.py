@@ -16,6 +16,7 @@ from enum import IntEnum
 from rmqgateway.errors import WireError
 
 __all__ = [
+    "HOLDS_TOO_MUCH",
     "MAX_MESSAGE",
     "GrpcDecoder",
     "GrpcError",
@@ -41,6 +42,10 @@ _GZIP_WINDOW = 16 + 15
 
 _pack_prefix = struct.Struct(">BI").pack
 _unpack_prefix = struct.Struct(">BI").unpack_from
+
+
+#: With RESOURCE_EXHAUSTED, where the unfinished messages of one connection are more than it may make us hold.
+HOLDS_TOO_MUCH = "the unfinished requests of this connection hold too much (setting http.in_flight_bytes)"
 
 
 class GrpcStatus(IntEnum):
@@ -129,6 +134,11 @@ class GrpcDecoder:
         if pos < size:
             buffer += data[pos:] if pos else data
         return messages
+
+    @property
+    def held(self) -> int:
+        """Bytes of a message that is not complete."""
+        return len(self._buffer)
 
     def end(self) -> None:
         """The body ended; GrpcError if that was within a message."""

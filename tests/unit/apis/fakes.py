@@ -118,7 +118,8 @@ class FakeRequest:
         self.method = "POST"
         self.information = tester.information
         self.context = Context(tester.connection.session)
-        self.credited = 0
+        self.credited = self.held = 0
+        self.may_hold = 1 << 30
         self.head: tuple[int, dict[bytes, bytes]] | None = None
         self.body = b""
         self.trailers: dict[bytes, bytes] = {}
@@ -140,6 +141,10 @@ class FakeRequest:
     def feed(self, data: bytes, last: bool = False) -> None:
         assert self._receiver is not None
         self._receiver(data, last)
+
+    def hold(self, size: int) -> bool:
+        self.held = size
+        return size <= self.may_hold
 
     def consumed(self, count: int) -> None:
         self.credited += count

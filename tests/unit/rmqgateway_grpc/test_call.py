@@ -10,6 +10,7 @@ from zope.interface.verify import verifyObject
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
+from rmqgateway.apis.rpc import Method, Rpc
 from rmqgateway.interfaces import IRequestFrontEnd
 from rmqgateway.wire.grpc_framing import GrpcDecoder, encode_message
 from rmqgateway_grpc.descriptors import HEALTH, REFLECTION, classes_of
@@ -151,6 +152,39 @@ def test_a_message_that_inflates_too_far_is_refused() -> None:
         SERVICE + "QueryRoute", b"\x01" + len(data).to_bytes(4, "big") + data, grpc_encoding=b"gzip"
     )
     assert status(request)[0] == 8
+
+
+def test_an_unfinished_message_counts_as_the_connection_s_and_is_refused_beyond_its_budget(server: Server) -> None:
+    data = encode_message(bytes(5000))
+    request = server.call(SERVICE + "QueryRoute", data[:1000], last=False)
+    assert request.held == 1000
+    request.feed(data[1000:2000])
+    assert request.held == 2000 and not request.done
+    request.may_hold = 2500
+    request.feed(data[2000:3000])
+    assert status(request) == (8, "the unfinished requests of this connection hold too much (setting http.in_flight_bytes)")
+    telemetry = server.call(SERVICE + "Telemetry", data[:1000], last=False)
+    telemetry.feed(data[1000:])
+    assert telemetry.held == 0, "what is complete does not count"
+
+
+def test_a_method_may_say_what_the_end_of_the_client_s_side_means(server: Server) -> None:
+    seen: list[bytes] = []
+
+    def ended(rpc: Rpc) -> bytes:
+        return b"".join(seen)
+
+    method = Method(
+        "Join", lambda rpc, data: seen.append(data), lambda _: b"", bidirectional=True, anonymous=True, ended=ended
+    )
+    server.call(SERVICE + "QueryRoute", encode_message(ROUTE))
+    server.front_end._methods["/a/Join"] = method
+    request = server.call("/a/Join", encode_message(b"a") + encode_message(b"b"), last=False)
+    assert not request.done
+    request.feed(encode_message(b"c"), True)
+    assert status(request) == (0, "") and messages(request) == [b"abc"]
+    method.ended = lambda rpc: rpc.api.no_such_thing  # type: ignore[attr-defined]
+    assert status(server.call("/a/Join", encode_message(b"a")))[0] == 13
 
 
 def test_what_comes_after_the_client_has_gone_is_dropped(server: Server) -> None:

@@ -13,7 +13,7 @@ from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
 from rmqgateway.context import Context
 from rmqgateway.interfaces import IRequestFrontEnd, IWebSocketFrontEnd
-from rmqgateway.wire.grpc_framing import decode_web_headers, encode_message
+from rmqgateway.wire.grpc_framing import GrpcDecoder, decode_web_headers, encode_message
 from rmqgateway_grpcweb.frontend import GrpcWebFrontEnd, GrpcWebSettings
 from tests.unit.apis.fakes import SERVICE, FakeRequest, Tester, metadata
 from tests.unit.apis.test_service import consumer_settings, producer_settings, send
@@ -55,8 +55,11 @@ class Server:
         self.front_end.configure(settings or GrpcWebSettings())
         (self.route,) = self.front_end.routes()
 
-    def call(self, path: str, body: bytes, media_type: bytes = BINARY, last: bool = True) -> FakeRequest:
+    def call(
+        self, path: str, body: bytes, media_type: bytes = BINARY, last: bool = True, **more: bytes
+    ) -> FakeRequest:
         fields = {**metadata(), b"content-type": media_type, b"x-grpc-web": b"1"}
+        fields |= {name.replace("_", "-").encode(): value for name, value in more.items()}
         request = FakeRequest(self.tester, path, fields, body, last)
         self.front_end.respond(self.tester.world.gateway, request, self.route)
         self.tester.world.settle()
@@ -207,6 +210,31 @@ def test_both_directions_over_a_web_socket(server: Server) -> None:
     assert socket.closed == (1000, "")
     calls.message_received(b"\x01", True)
     calls.closed(1000, "")
+
+
+@pytest.mark.parametrize("media_type", [BINARY, TEXT])
+def test_who_compresses_its_request_gets_a_compressed_answer_if_it_takes_one(server: Server, media_type: bytes) -> None:
+    body = encode_message(ROUTE, gzip=True)
+    if media_type is TEXT:
+        body = base64.b64encode(body)
+    for accepts, flag in ((b"gzip", 1), (b"identity", 0)):
+        request = server.call(
+            SERVICE + "QueryRoute", body, media_type, grpc_encoding=b"gzip", grpc_accept_encoding=accepts
+        )
+        answer = base64.b64decode(request.body) if media_type is TEXT else request.body
+        assert answer[0] == flag and request.head is not None
+        assert (request.head[1].get(b"grpc-encoding") == b"gzip") == bool(flag)
+        (message,) = GrpcDecoder(b"gzip").receive_data(answer[: 5 + int.from_bytes(answer[1:5], "big")])
+        assert len(service.QueryRouteResponse.FromString(message).message_queues) == 8
+
+
+def test_an_unfinished_message_counts_as_the_connection_s(server: Server) -> None:
+    data = encode_message(bytes(5000))
+    request = server.call(SERVICE + "QueryRoute", data[:1000], last=False)
+    assert request.held == 1000
+    request.may_hold = 1500
+    request.feed(data[1000:2000])
+    assert request.done and b"grpc-status: 8" in request.body
 
 
 def test_a_unary_call_over_a_web_socket(server: Server) -> None:
