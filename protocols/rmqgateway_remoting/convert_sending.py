@@ -23,6 +23,7 @@ from rmqgateway.wire.message_batch import decode_batch
 from rmqgateway.wire.message_id import decode_offset_message_id
 from rmqgateway.wire.message_properties import without_property
 from rmqgateway.wire.remoting import JSON
+from rmqgateway.wire.remoting_send import SendRequest
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway_remoting.convert_base import (
     INT32,
@@ -76,19 +77,27 @@ _LIMIT_64 = 1 << 63
 
 def _message(ext: dict[str, str], body: bytes) -> Message:
     """The message of a request with the short header. :raise KeyError, ValueError: a field is missing or no number."""
-    properties = ext.get("i")
+    return _checked(
+        body,
+        ext.get("i"),
+        int(ext["e"]),
+        int(ext["h"]),
+        int(ext["f"]),
+        int(ext["g"]),
+        int(ext.get("j") or 0),
+    )
+
+
+def _checked(
+    body: bytes, properties: str | None, queue_id: int, flag: int, sys_flag: int, born: int, times: int
+) -> Message:
     if properties:
         encoded = properties.encode()
         # A message that was popped and is sent again must not keep the handle of its former life.
-        if "POP_CK" in properties:
+        if b"POP_CK" in encoded:
             encoded = without_property(encoded, b"POP_CK")
     else:
         encoded = b""
-    queue_id = int(ext["e"])
-    flag = int(ext["h"])
-    sys_flag = int(ext["f"])
-    born = int(ext["g"])
-    times = int(ext.get("j") or 0)
     if not (
         -_LIMIT <= queue_id < _LIMIT
         and -_LIMIT <= flag < _LIMIT
@@ -104,6 +113,20 @@ def parse_send_v2(request: RemotingCommand, peer: Peer) -> SendMessages:
     """SEND_MESSAGE_V2: the hot path."""
     ext = request.ext_fields
     try:
+        if type(request) is SendRequest:
+            fields = request.header
+            message = _checked(
+                request.body,
+                fields.i,
+                int(fields.e),
+                int(fields.h),
+                int(fields.f),
+                int(fields.g),
+                int(fields.j) if fields.j else 0,
+            )
+            return SendMessages(
+                fields.b, (message,), fields.a, False, int(fields.d), False, int(fields.l or -1)
+            )
         if ext.get("m") == "true":
             return _batch(ext, request.body)
         limit = ext.get("l")
@@ -117,6 +140,8 @@ def parse_send_v2(request: RemotingCommand, peer: Peer) -> SendMessages:
             int(limit) if limit else -1,
         )
     except (KeyError, ValueError):
+        if type(request) is SendRequest:
+            ext = request.header.ext_fields()
         raise explain(ext, _NUMBERS, _REQUIRED, _SEND_NAMES) from None
 
 
@@ -177,11 +202,12 @@ def parse_send_batch(request: RemotingCommand, peer: Peer) -> SendMessages:
         raise explain(ext, _NUMBERS, _REQUIRED, _SEND_NAMES) from None
 
 
-_HEAD = (
-    '{"code":0,"extFields":{"queueId":"%d","TRACE_ON":"true","MSG_REGION":"DefaultRegion","msgId":"%s%016X",'
-    '"queueOffset":"%d","transactionId":"%s"},"flag":1,"language":"JAVA","opaque":%d,"serializeTypeCurrentRPC":"JSON",'
-    '"version":513}'
-)
+def _lengths(size: int) -> bytes:
+    """Both length words of a frame that is only a JSON header of `size` bytes."""
+    return (size + 4 << 32 | size).to_bytes(8, "big")
+
+
+_LENGTHS = [_lengths(size) for size in range(1024)]
 
 
 def reply_send(reply: SendResults, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
@@ -190,11 +216,15 @@ def reply_send(reply: SendResults, request: RemotingCommand, peer: Peer, out: li
     first = results[0]
     key = first.unique_key
     if request.serialization == JSON and len(results) == 1 and not first.recall_handle and key.isalnum() and key.isascii():
+        # Spelled out, and no JSON encoder asked: numbers and letters need no escaping.
         header = (
-            _HEAD % (first.queue_id, peer.id_prefix, first.physical_offset, first.queue_offset, key, request.opaque)
+            f'{{"code":0,"extFields":{{"queueId":"{first.queue_id}","TRACE_ON":"true","MSG_REGION":"DefaultRegion",'
+            f'"msgId":"{peer.id_prefix}{first.physical_offset:016X}","queueOffset":"{first.queue_offset}",'
+            f'"transactionId":"{key}"}},"flag":1,"language":"JAVA","opaque":{request.opaque},'
+            f'"serializeTypeCurrentRPC":"JSON","version":513}}'
         ).encode()
         size = len(header)
-        out.append((size + 4 << 32 | size).to_bytes(8, "big") + header)
+        out.append((_LENGTHS[size] if size < 1024 else _lengths(size)) + header)
         return
     prefix = peer.id_prefix
     ext = {

@@ -86,7 +86,7 @@ class RemotingProtocol(Protocol):
         self._execute: Callable[[Context, Command[Any]], Any] = gateway.execute
         self._perform = gateway.perform
         self._when_done: Callable[[_Request, Any, GatewayError | None], None] = self._done
-        self._decoder = RemotingDecoder(settings.max_frame, settings.max_header)
+        self._decoder = RemotingDecoder(settings.max_frame, settings.max_header, sends_in_fields=True)
         # Set when the connection is made.
         self._session: ISession
         self._peer: Peer

@@ -9,6 +9,7 @@ frames for those who forward them (``remoting_scan`` looks into these without de
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import TypeAlias
 
 from rmqgateway.errors import WireError
@@ -23,6 +24,7 @@ from rmqgateway.wire.remoting_command import (
     RemotingCommand,
 )
 from rmqgateway.wire.remoting_json import decode_json_header, encode_json_header
+from rmqgateway.wire.remoting_send import SEND_PREFIX, decode_send_header
 
 __all__ = [
     "JSON",
@@ -178,10 +180,16 @@ class FrameSplitter(_Framing):
 
 
 class RemotingDecoder(_Framing):
-    """Decodes a stream of frames of either serialization, mixed as they come."""
+    """Decodes a stream of frames of either serialization, mixed as they come.
 
-    def __init__(self, max_frame: int = MAX_FRAME, max_header: int = MAX_HEADER) -> None:
+    :param sends_in_fields: requests to send may come as `remoting_send.SendRequest`, without `ext_fields`: for servers.
+    """
+
+    def __init__(
+        self, max_frame: int = MAX_FRAME, max_header: int = MAX_HEADER, *, sends_in_fields: bool = False
+    ) -> None:
         super().__init__(max_frame, max_header)
+        self._decode_json = _decode_json_header if sends_in_fields else decode_json_header
 
     def receive_data(self, data: bytes) -> list[RemotingEvent]:
         """Take what arrived; return the commands that it completes, in order.
@@ -202,12 +210,13 @@ class RemotingDecoder(_Framing):
                 self._fail()
                 return [done]
             try:
-                events.append(decode_frame(done[0]))
+                events.append(_decode_frame(done[0], self._decode_json))
             except WireError as error:
                 events.append(error)
             position = done[1]
         size = len(data)
         max_frame, max_header = self._max_frame, self._max_header
+        decode_json = self._decode_json
         while size - position >= 8:
             total, word = _read_prefix(data, position)
             end = position + 4 + total
@@ -230,7 +239,7 @@ class RemotingDecoder(_Framing):
             body_start = position + header_size
             try:
                 if word >> 24 == 0:
-                    events.append(decode_json_header(data[position:body_start], data[body_start:end]))
+                    events.append(decode_json(data[position:body_start], data[body_start:end]))
                 else:
                     events.append(decode_binary_header(data[position:body_start], data[body_start:end]))
             except WireError as error:
@@ -257,9 +266,21 @@ def decode_frame(frame: bytes) -> RemotingCommand:
     problem = _check_prefix(total, word, total + 4, total)
     if problem is not None:
         raise problem
+    return _decode_frame(frame, decode_json_header)
+
+
+def _decode_json_header(header: bytes, body: bytes) -> RemotingCommand:
+    if header.startswith(SEND_PREFIX):
+        return decode_send_header(header, body)
+    return decode_json_header(header, body)
+
+
+def _decode_frame(frame: bytes, decode_json: Callable[[bytes, bytes], RemotingCommand]) -> RemotingCommand:
+    """Decode a whole frame whose lengths are right."""
+    word = _read_prefix(frame)[1]
     body_start = 8 + (word & 0xFFFFFF)
     if word >> 24 == JSON:
-        return decode_json_header(frame[8:body_start], frame[body_start:])
+        return decode_json(frame[8:body_start], frame[body_start:])
     return decode_binary_header(frame[8:body_start], frame[body_start:])
 
 

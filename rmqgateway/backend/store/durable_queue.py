@@ -21,6 +21,7 @@ __all__ = ["DurableQueue", "timestamp_of"]
 
 pack_offsets = Struct(">qq").pack_into
 _HASHES = [Struct(f">{n}I") for n in range(9)]
+_pack_two = _HASHES[2].pack
 
 
 def timestamp_of(message: bytes) -> int:
@@ -70,12 +71,22 @@ class DurableQueue:
         rest = pack_rest(len(data), MESSAGE, 0, count, key >> 32, key & 0xFFFFFFFF, position)
         crc = crc32(data, crc32(rest))
         if count:
-            numbers = [crc32(it) for it in keys]
-            hashes = (_HASHES[count] if count < 9 else Struct(f">{count}I")).pack(*numbers)
-            parts += (pack_head(MAGIC, crc32(hashes, crc), rest), data, hashes)
             table = store.keys
-            table.hashes.extend(numbers)
-            table.places.extend([position - base] * count)
+            place = position - base
+            if count == 2:
+                # A unique key and one key: what nearly every message has.
+                first, second = crc32(keys[0]), crc32(keys[1])
+                hashes = _pack_two(first, second)
+                table.hashes.append(first)
+                table.hashes.append(second)
+                table.places.append(place)
+                table.places.append(place)
+            else:
+                numbers = [crc32(it) for it in keys]
+                hashes = (_HASHES[count] if count < 9 else Struct(f">{count}I")).pack(*numbers)
+                table.hashes.extend(numbers)
+                table.places.extend([place] * count)
+            parts += (pack_head(MAGIC, crc32(hashes, crc), rest), data, hashes)
         else:
             parts += (pack_head(MAGIC, crc, rest), data)
         store.tail = position + size
