@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 
-__all__ = ["duration_ms", "duration_of", "endpoints_of", "millis", "resource_of", "timestamp_of", "varint"]
+__all__ = ["duration_ms", "duration_of", "endpoints_of", "millis", "resource_of", "timestamp_of", "varint", "version_of"]
 
 
 def duration_ms(duration: Duration) -> int:
@@ -63,3 +63,13 @@ def varint(value: int) -> bytes:
         value >>= 7
     parts.append(value)
     return bytes(parts)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The numbers of a client's version, such as "5.2.0-SNAPSHOT", as far as it has some."""
+    numbers = []
+    for part in text.split("-")[0].split("."):
+        if not part.isdigit() or len(part) > 6:
+            break
+        numbers.append(int(part))
+    return tuple(numbers)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
 from rmqgateway.apis.checks import check_invisible, group_name, topic_name
-from rmqgateway.apis.convert_base import duration_ms, timestamp_of
+from rmqgateway.apis.convert_base import duration_ms, timestamp_of, version_of
 from rmqgateway.apis.limits import ApiSettings
 from rmqgateway.apis.refusals import OK, STATUS_CODES, Refusal
 from rmqgateway.commands import (
@@ -61,20 +61,11 @@ def wait_ms(asked: int | None, remaining_ms: int | None, limits: ApiSettings, ve
         return asked
     left = remaining_ms - limits.poll_reserve_ms
     if left < limits.min_poll_ms or remaining_ms <= 0:
-        code = v2.ILLEGAL_POLLING_TIME if _version(version) >= _POLLING_TIME_SINCE else v2.BAD_REQUEST
+        code = v2.ILLEGAL_POLLING_TIME if version_of(version) >= _POLLING_TIME_SINCE else v2.BAD_REQUEST
         raise Refusal(
             code, "The deadline time remaining is not enough for polling, please check network condition"
         )
     return max(left, 0)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    numbers = []
-    for part in text.split("-")[0].split("."):
-        if not part.isdigit() or len(part) > 6:
-            break
-        numbers.append(int(part))
-    return tuple(numbers)
 
 
 def read_receive(

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
-from rmqgateway.apis.convert_base import endpoints_of
+from rmqgateway.apis.convert_base import endpoints_of, version_of
 from rmqgateway.apis.refusals import OK, Refusal
 from rmqgateway.commands import Assignments, Route
 from rmqgateway.message import MessageType, Permission
 
-__all__ = ["MESSAGE_TYPES", "write_assignments", "write_queues", "write_route"]
+__all__ = ["MESSAGE_TYPES", "message_types", "write_assignments", "write_queues", "write_route"]
 
-#: The types that a topic takes, as QueryRoute tells them. To a topic of any type the proxy tells four.
+#: The types that a topic takes, as QueryRoute tells them. Of a topic of any type the proxy tells four.
 MESSAGE_TYPES: dict[MessageType, tuple[v2.MessageType, ...]] = {
     MessageType.UNSPECIFIED: (v2.MESSAGE_TYPE_UNSPECIFIED,),
     MessageType.NORMAL: (v2.NORMAL,),
@@ -24,6 +24,11 @@ MESSAGE_TYPES: dict[MessageType, tuple[v2.MessageType, ...]] = {
     MessageType.LITE: (v2.LITE,),
     MessageType.MIXED: (v2.NORMAL, v2.FIFO, v2.DELAY, v2.TRANSACTION),
 }
+#: What a topic of any type takes besides; told to clients that know these types. Others may not stand them: Java's before
+#: 5.1 and C#'s refuse a route that has a type which they do not know.
+_NEWER_TYPES = (v2.PRIORITY, v2.LITE)
+#: Node's client calls itself HTTP.
+_KNOWN_SINCE = {"JAVA": (5, 2), "GOLANG": (), "HTTP": (), "NODE_JS": (), "PYTHON": (), "RUST": ()}
 
 
 def _permission(permission: Permission) -> v2.Permission:
@@ -70,13 +75,20 @@ def _permissions(read: int, write: int, permission: Permission) -> Iterator[v2.P
             yield kind
 
 
-def write_route(route: Route, topic: v2.Resource, host: str) -> bytes:
+def message_types(kind: MessageType, language: str, version: str) -> tuple[v2.MessageType, ...]:
+    """The types that a topic takes, as far as a client of this language and version may be told them."""
+    since = _KNOWN_SINCE.get(language)
+    if kind is MessageType.MIXED and since is not None and version_of(version) >= since:
+        return MESSAGE_TYPES[kind] + _NEWER_TYPES
+    return MESSAGE_TYPES[kind]
+
+
+def write_route(route: Route, topic: v2.Resource, host: str, types: tuple[v2.MessageType, ...]) -> bytes:
     """The response to QueryRoute.
 
     :param topic: as the client called it. :param host: "host:port" under which it reaches us: whichever broker has a queue,
-        its messages go through this gateway.
+        its messages go through this gateway. :param types: of `message_types`.
     """
-    types = MESSAGE_TYPES[route.message_type]
     brokers = _brokers(route, host)
     response = service.QueryRouteResponse(status=OK)
     for queues in route.queues:

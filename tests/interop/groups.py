@@ -12,9 +12,13 @@ from rmqgateway.wire.request_codes import RequestCode
 __all__ = ["create_group"]
 
 
-def create_group(address: str, name: str, retries: int = 16, orderly: bool = False) -> None:
+def create_group(
+    address: str, name: str, retries: int = 16, orderly: bool = False, attributes: dict[str, str] | None = None
+) -> None:
     """Make a group, or change it. Raises OSError or RuntimeError with the server's answer."""
-    config = SubscriptionGroupConfig(group_name=name, retry_max_times=retries, consume_message_orderly=orderly)
+    config = SubscriptionGroupConfig(
+        group_name=name, retry_max_times=retries, consume_message_orderly=orderly, attributes=attributes or {}
+    )
     request = encode_request(int(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP), 1, {}, encode_body(config))
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:

@@ -36,9 +36,14 @@ SCENARIOS = (
     "body_of_4_mb",
     "async_send",
     "bad_topic",
+    "priority",
+    "lite_push",
+    "lite_fifo",
+    "lite_quota",
+    "lite_exclusive",
 )
 #: Once more without TLS.
-PLAIN = ("normal", "push_consumer", "transaction_commit", "body_of_4_mb")
+PLAIN = ("normal", "push_consumer", "transaction_commit", "body_of_4_mb", "lite_push")
 RUNS = {"tls": SCENARIOS, "plain": PLAIN}
 
 
@@ -46,6 +51,9 @@ def _driver(run: str, server: Server, prefix: str, directory: Path) -> Driver:
     unique = f"{prefix}_grpc_{run}"
     create_group(server.address, f"{unique}_retry_and_dead_letter_group", retries=3)
     create_group(server.address, f"{unique}_push_fifo_group", orderly=True)
+    create_group(server.address, f"{unique}_lite_fifo_group", orderly=True)
+    create_group(server.address, f"{unique}_lite_quota_group", attributes={"+lite.sub.client.quota": "1"})
+    create_group(server.address, f"{unique}_lite_exclusive_group", attributes={"+lite.sub.model": "Exclusive"})
     command = [
         "java",
         "-Xmx256m",

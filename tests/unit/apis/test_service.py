@@ -138,7 +138,31 @@ def test_a_route_names_the_address_that_the_client_reached(tester: Tester) -> No
     assert queue.broker.endpoints == v2.Endpoints(
         scheme=v2.DOMAIN_NAME, addresses=[v2.Address(host="gateway.example", port=8081)]
     )
-    assert list(queue.accept_message_types) == [v2.NORMAL, v2.FIFO, v2.DELAY, v2.TRANSACTION]
+
+
+@pytest.mark.parametrize(
+    ("language", "version", "all_types"),
+    [
+        ("JAVA", "5.2.0", True),
+        ("JAVA", "5.3.0-SNAPSHOT", True),
+        ("JAVA", "5.1.0", False),
+        ("JAVA", "", False),
+        ("GOLANG", "v5.1.3", True),
+        ("HTTP", "1.0.8", True),
+        ("PYTHON", "5.1.2", True),
+        ("RUST", "5.0.0", True),
+        ("DOT_NET", "5.2.0", False),
+        ("", "", False),
+    ],
+)
+def test_newer_types_are_told_to_clients_that_know_them(
+    tester: Tester, language: str, version: str, all_types: bool
+) -> None:
+    fields = metadata(x_mq_language=language, x_mq_client_version=version)
+    response = tester.call("QueryRoute", service.QueryRouteRequest(topic=TOPIC), service.QueryRouteResponse, fields)
+    newer = [v2.PRIORITY, v2.LITE] if all_types else []
+    types = [v2.NORMAL, v2.FIFO, v2.DELAY, v2.TRANSACTION, *newer]
+    assert list(response.message_queues[0].accept_message_types) == types
 
 
 def test_a_typed_topic_takes_its_type_only(tester: Tester) -> None:

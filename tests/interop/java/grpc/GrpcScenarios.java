@@ -47,7 +47,7 @@ public final class GrpcScenarios {
     }
 
     private static final int SCENARIO_SECONDS = 80;
-    private static final ClientServiceProvider PROVIDER = ClientServiceProvider.loadService();
+    static final ClientServiceProvider PROVIDER = ClientServiceProvider.loadService();
     private static final Map<String, Scenario> SCENARIOS = new LinkedHashMap<>();
 
     static {
@@ -72,10 +72,15 @@ public final class GrpcScenarios {
         SCENARIOS.put("body_of_4_mb", GrpcScenarios::bodyOf4Mb);
         SCENARIOS.put("async_send", GrpcScenarios::asyncSend);
         SCENARIOS.put("bad_topic", GrpcScenarios::badTopic);
+        SCENARIOS.put("priority", GrpcScenarios::priority);
+        SCENARIOS.put("lite_push", LiteScenarios::push);
+        SCENARIOS.put("lite_fifo", LiteScenarios::fifo);
+        SCENARIOS.put("lite_quota", LiteScenarios::quota);
+        SCENARIOS.put("lite_exclusive", LiteScenarios::exclusive);
     }
 
     /** What one scenario works with; closes what it made. */
-    private static final class Stage {
+    static final class Stage {
         final ClientConfiguration configuration;
         final String topic;
         final String group;
@@ -117,13 +122,13 @@ public final class GrpcScenarios {
         }
     }
 
-    private static void check(boolean kept, String promise) {
+    static void check(boolean kept, String promise) {
         if (!kept) {
             throw new IllegalStateException(promise);
         }
     }
 
-    private static String text(MessageView view) {
+    static String text(MessageView view) {
         ByteBuffer body = view.getBody();
         byte[] bytes = new byte[body.remaining()];
         body.duplicate().get(bytes);
@@ -131,7 +136,7 @@ public final class GrpcScenarios {
     }
 
     /** Receives and acknowledges until `count` messages are there or the time is over. */
-    private static List<MessageView> drain(SimpleConsumer consumer, int count, int seconds) throws Exception {
+    static List<MessageView> drain(SimpleConsumer consumer, int count, int seconds) throws Exception {
         List<MessageView> found = new ArrayList<>();
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
         while (found.size() < count && System.nanoTime() < end) {
@@ -149,7 +154,7 @@ public final class GrpcScenarios {
         return found;
     }
 
-    private static void await(String what, int seconds, java.util.function.BooleanSupplier happened) throws Exception {
+    static void await(String what, int seconds, java.util.function.BooleanSupplier happened) throws Exception {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
         while (!happened.getAsBoolean()) {
             check(System.nanoTime() < end, what + " did not happen within " + seconds + " s");
@@ -458,6 +463,19 @@ public final class GrpcScenarios {
             future.get(20, TimeUnit.SECONDS);
         }
         check(drain(consumer, 200, 30).size() == 200, "not all came");
+    }
+
+    private static void priority(Stage stage) throws Exception {
+        Producer producer = stage.producer();
+        SimpleConsumer consumer = stage.simple(stage.group, FilterExpression.SUB_ALL, 5);
+        for (int priority = 0; priority < 3; priority++) {
+            producer.send(stage.message("p" + priority).setPriority(priority).build());
+        }
+        List<MessageView> views = drain(consumer, 3, 20);
+        check(views.size() == 3, "came " + texts(views));
+        for (MessageView view : views) {
+            check(text(view).equals("p" + view.getPriority().get()), text(view) + " came with " + view.getPriority());
+        }
     }
 
     private static void badTopic(Stage stage) throws Exception {
