@@ -95,10 +95,13 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
         _announce(listeners, directory, backend.name, certificates)
 
     in_foreground = twistd.get("nodaemon") or twistd.get("debug")
+    before, ports = _passthrough(configuration, process, listening, front_ends, gateway, certificates, connections)
     parts: list[Part] = [
         DataDirectoryPart(directory),
         BackendPart(backend),
+        *before,
         SessionsPart(gateway, reactor, listening.drain_s),
+        *ports,
         ListenersPart(listeners, connections, certificates, reactor, announce),
     ]
     log_reason = not in_foreground or twistd.get("logfile") not in (None, "-")
@@ -234,6 +237,36 @@ def _listeners(
             )
         )
     return found
+
+
+def _passthrough(
+    configuration: Configuration,
+    process: ProcessSettings,
+    settings: ListeningSettings,
+    front_ends: dict[str, Any],
+    gateway: Gateway,
+    certificates: Certificates,
+    connections: Connections,
+) -> tuple[list[Part], list[Part]]:
+    """What Remoting clients before a cluster need: parts that outlive their sessions, and those that take no more."""
+    if process.backend != "cluster" or "remoting" not in front_ends:
+        return [], []
+    from rmqgateway_tap.passthrough import BrokerPortsPart, PassthroughPart, broker_listeners, make_passthrough
+
+    try:
+        passthrough = make_passthrough(configuration, gateway.reactor)
+    except ValueError as error:
+        raise ConfigurationError(configuration.blame("passthrough", error)) from error
+    gateway.passthrough = passthrough
+    make_listener = broker_listeners(
+        front_ends["remoting"],
+        gateway=gateway,
+        reactor=gateway.reactor,
+        settings=settings,
+        certificates=certificates,
+        connections=connections,
+    )
+    return [PassthroughPart(passthrough)], [BrokerPortsPart(passthrough, make_listener)]
 
 
 def _is_served_over_http(front_end: Any) -> bool:

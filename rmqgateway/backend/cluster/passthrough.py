@@ -22,12 +22,13 @@ from rmqgateway.interfaces import IPassthrough
 from rmqgateway.session import split_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from twisted.internet.interfaces import IDelayedCall
     from twisted.python.failure import Failure
 
     from rmqgateway.backend.cluster.passthrough_settings import PassthroughSettings
+    from rmqgateway.backend.cluster.settings import ClusterSettings
     from rmqgateway.interfaces import IPassthroughClient, IPassthroughLink, ISession
     from rmqgateway.listeners import Listener
     from rmqgateway.telemetry.metrics import CommandMeter
@@ -49,15 +50,16 @@ _SOON = 1.0
 class Passthrough:
     """See `IPassthrough`. Also knows where brokers are: `brokers`, `names`.
 
-    :param name_servers: "host:port" of each.
+    :param cluster: how brokers and name servers are reached.
     """
 
-    def __init__(self, reactor: Any, settings: PassthroughSettings, name_servers: Sequence[str]) -> None:
+    def __init__(self, reactor: Any, settings: PassthroughSettings, cluster: ClusterSettings) -> None:
         self.reactor = reactor
         self.settings = settings
+        self.cluster = cluster
         self.brokers = Brokers(settings.ports(), self._found)
         self.names = NameServers(
-            reactor, name_servers, settings.connect_s, settings.request_s, self._secure_by_address
+            reactor, cluster.addresses, cluster.connect_s, cluster.request_s, self._secure_by_address
         )
         #: "host:port" of our end of each upstream connection -> of the client that it is for.
         self.clients: dict[str, str] = {}
@@ -143,13 +145,17 @@ class Passthrough:
         self._running = True
         self._refresh()
 
-    def stop(self) -> Deferred[Any]:
-        """Close ports and connections to name servers."""
+    def stop(self) -> None:
+        """Close the connections to name servers; clients have gone by now."""
         self._running = False
         if self._refresh_timer is not None:
             self._refresh_timer.cancel()
             self._refresh_timer = None
         self.names.stop()
+
+    def close_ports(self) -> Deferred[Any]:
+        """Take no more clients; those that are there stay until their sessions end."""
+        self._make_listener = None
         waits = []
         for listeners in self._listeners.values():
             for listener in listeners:
@@ -206,7 +212,7 @@ class Passthrough:
     def _again(self, _: object) -> None:
         self._refreshing = False
         if self._running:
-            delay = self.settings.refresh_s if self._known else _SOON
+            delay = self.cluster.refresh_s if self._known else _SOON
             self._refresh_timer = self.reactor.callLater(delay, self._refresh)
 
     # Connections.
@@ -250,16 +256,16 @@ class Passthrough:
         self._secure_by_address(transport, self.brokers.addresses.get(key, ""))
 
     def _secure_by_address(self, transport: Any, address: str) -> None:
-        if self.settings.tls == "off":
+        if self.cluster.tls == "off":
             return
         from twisted.internet import ssl
 
-        if self.settings.tls == "unverified":
+        if self.cluster.tls == "unverified":
             transport.startTLS(ssl.CertificateOptions())
             return
         host = split_host(address)[0]
-        if self._tls is None and self.settings.tls_ca:
-            with open(self.settings.tls_ca, "rb") as file:
+        if self._tls is None and self.cluster.tls_ca:
+            with open(self.cluster.tls_ca, "rb") as file:
                 self._tls = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(file.read())])
         transport.startTLS(ssl.optionsForClientTLS(host, trustRoot=self._tls))
 

@@ -82,7 +82,6 @@ class BrokerLink:
 
     def connect(self) -> None:
         """Begin to connect to where the broker is now."""
-        settings = self._passthrough.settings
         address = self._passthrough.brokers.addresses.get(self._place.key)
         if address is None:
             self._passthrough.refresh_soon()
@@ -90,7 +89,7 @@ class BrokerLink:
             return
         host, port = split_host(address)
         self._connector = self._passthrough.reactor.connectTCP(
-            host, port, _Connecting(self), timeout=settings.connect_s
+            host, port, _Connecting(self), timeout=self._passthrough.cluster.connect_s
         )
         # Until it stands, no more than one read of the client is kept.
         self._hold_client()

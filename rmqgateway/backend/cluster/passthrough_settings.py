@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from rmqgateway.backend.cluster.ports import STRIDE, Ports, packed_address, parse_brokers
@@ -13,6 +11,7 @@ __all__ = ["PassthroughSettings"]
 
 class PassthroughSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Remoting clients before a real cluster (backend cluster): a port for each broker. Times in seconds, sizes in bytes.
+    How brokers and name servers are reached is said in the section cluster.
 
     :ivar brokers: the port of each broker as name:id=port, such as broker-a:0=10911, the same for all gateways of a
         cluster; these ports are bound at start, other brokers get theirs by base_port when they are seen first.
@@ -23,13 +22,8 @@ class PassthroughSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar vip: listen two below each port as well, for clients with vipChannelEnabled.
     :ivar advertise: the host told to clients in routes and message ids; "" is the one of the listener that they asked.
     :ivar message_host: the IP address within message ids, where advertise is a name.
-    :ivar tls: TLS to brokers and name servers: verify their certificates, or take any (unverified).
-    :ivar tls_ca: a PEM file with the authorities that are trusted; "" is the system's.
     :ivar proxy_protocol: begin each connection to a broker with a PROXY protocol v2 header that tells the client's address
         (brokers 5.1 and newer read it).
-    :ivar connect_s: within this time a broker must be connected to.
-    :ivar request_s: within this time a name server must answer.
-    :ivar refresh_s: the brokers' addresses are asked for so often.
     :ivar forget_s: a request that a broker has not answered for this long is forgotten; a later answer is dropped.
     :ivar pending_requests: of a client that waits for more answers than this, nothing is read until some came.
     :ivar held_bytes: bytes of unfinished frames, of all connections; the one that brings more is closed.
@@ -42,12 +36,7 @@ class PassthroughSettings(msgspec.Struct, frozen=True, kw_only=True):
     vip: bool = False
     advertise: str = ""
     message_host: str = ""
-    tls: Literal["off", "verify", "unverified"] = "off"
-    tls_ca: str = ""
     proxy_protocol: bool = False
-    connect_s: float = 3.0
-    request_s: float = 5.0
-    refresh_s: float = 30.0
     forget_s: float = 180.0
     pending_requests: int = 20_000
     held_bytes: int = 256 * 1024 * 1024
@@ -60,13 +49,11 @@ class PassthroughSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"base_port: expected 0 or 1024..{65535 - STRIDE * self.slots} (65535 - 4 * slots), got {self.base_port}"
             )
-        for field in ("connect_s", "request_s", "refresh_s", "forget_s", "pending_requests", "held_bytes"):
+        for field in ("forget_s", "pending_requests", "held_bytes"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected more than 0, got {getattr(self, field)}")
         if self.message_host and packed_address(self.message_host) == bytes(4):
             raise ValueError(f"message_host: expected an IP address, got {self.message_host!r}")
-        if self.tls_ca and self.tls != "verify":
-            raise ValueError(f"tls_ca: is of use with tls=verify only, got {self.tls}")
 
     def ports(self) -> Ports:
         """The mapping. :raise ValueError: `brokers` are none."""
