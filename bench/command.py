@@ -13,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.disk import sync_latency
-from bench.load import build
+from bench.load import build, build_http
+from bench.nchan import nchan_folder
+from bench.parts import PARTS
 from bench.process import ServerFailed
 from bench.report import report, verdicts_table
-from bench.rows import PARTS, Part
+from bench.rows import Part
 from bench.servers import apache_jars
 from bench.session import FULL, QUICK, Session
 
@@ -40,9 +42,14 @@ def main() -> int:
     status = 0
     try:
         jars = None
-        if "apache" in options.servers:
+        if any(each.kind == "apache" for part in parts for each in part.instances):
             jars = options.rocketmq_jars or apache_jars(build_directory)
-        session = Session(data, {"remoting": build(build_directory)}, jars, pace)
+        programs = {"remoting": build(build_directory)}
+        nchan = None
+        if any(row.load.program == "http" for part in parts for row in part.rows):
+            programs["http"] = build_http(build_directory)
+            nchan = nchan_folder(options.nchan) if "nchan" in options.servers else None
+        session = Session(data, programs, jars, pace, nchan)
         for part in parts:
             if part.instances:
                 results.append(session.play(part, lambda line: print(line, flush=True)))
@@ -63,10 +70,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each row instead of 5")
     parser.add_argument("--seconds", type=float, help="length of each measurement instead of 5")
     parser.add_argument("--rows", action="append", metavar="PART", help="only parts with this in their name")
-    parser.add_argument("--servers", default="gateway,apache", type=lambda text: text.split(","))
+    parser.add_argument("--servers", default="gateway,apache,nchan", type=lambda text: text.split(","))
     parser.add_argument("--output", type=Path, help="Markdown file; raw JSON goes beside it")
     parser.add_argument("--data-dir", type=Path, help="on the disk to measure (default: .build/bench/data)")
     parser.add_argument("--rocketmq-jars", type=Path, help="Apache RocketMQ's jars instead of Maven's")
+    parser.add_argument("--nchan", type=Path, default=Path("/"), help="below which nginx and nchan are unpacked")
     return parser.parse_args()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -11,9 +12,10 @@ from typing import IO, TypeAlias
 
 from bench.process import ServerFailed
 
-__all__ = ["Generator", "Outcome", "build"]
+__all__ = ["Generator", "Outcome", "build", "build_http"]
 
 SOURCES = Path(__file__).resolve().parent / "generator"
+HTTP_SOURCES = SOURCES.with_name("generator_http")
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror")
 
 Outcome: TypeAlias = dict[str, object]
@@ -34,6 +36,21 @@ def build(directory: Path) -> Path:
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise ServerFailed(done.stderr)
+    return target
+
+
+def build_http(directory: Path) -> Path:
+    """The compiled generator of HTTP. Raises ServerFailed without Go or when it refuses."""
+    go = shutil.which("go")
+    if go is None:
+        raise ServerFailed("go is missing: apt-get install golang-go, or leave out the rows of http")
+    target = directory.absolute() / "generator_http"
+    environment = {**os.environ, "CGO_ENABLED": "0"}
+    done = subprocess.run(
+        [go, "build", "-o", str(target), "."], cwd=HTTP_SOURCES, env=environment, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise ServerFailed(done.stderr)
     return target
 
 

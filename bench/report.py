@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
-from bench.rows import PARTS, Row
+from bench.parts import PARTS
+from bench.rows import Row
 from bench.session import PartResult, RowResult, Sample
 
 __all__ = ["failures", "figures_table", "report", "verdicts_table"]

@@ -40,9 +40,9 @@ class Row:
     """What is measured on each instance of its part.
 
     ``kind`` is ``load`` (a timed run), ``start`` (until it listens, then idle memory), ``restart`` (stopped
-    and started on what it holds) or ``waiting`` (memory and wake-up of long-polls that wait). ``budgets`` are
-    upper limits of the figures of ``subject``. ``loads`` replaces the load for single instances, ``only``
-    leaves the others out.
+    and started on what it holds), ``waiting`` (memory and wake-up of long-polls that wait) or ``idle`` (memory
+    of connections). ``budgets`` are upper limits of the figures of ``subject``. ``loads`` replaces the load for
+    single instances, ``only`` leaves the others out.
     """
 
     name: str

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias, TypedDict
 
 from bench.load import Generator, Outcome
+from bench.nchan import Nchan
 from bench.process import ServerFailed
 from bench.rows import Instance, Load, Part, Row
 from bench.servers import Apache, Gateway, Server
@@ -62,10 +63,13 @@ QUICK = Pace(rounds=1, seconds=2.0, warm_up=0.5, java_warm_up=8.0, gateway_warm_
 class Session:
     """All instances live below ``directory``, which is emptied of them again."""
 
-    def __init__(self, directory: Path, programs: Mapping[str, Path], jars: Path | None, pace: Pace) -> None:
+    def __init__(
+        self, directory: Path, programs: Mapping[str, Path], jars: Path | None, pace: Pace, nchan: Path | None = None
+    ) -> None:
         self._directory = directory
         self._programs = programs
         self._jars = jars
+        self._nchan = nchan
         self._pace = pace
         self._count = 0
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -74,7 +78,8 @@ class Session:
 
     def play(self, part: Part, say: Callable[[str], None]) -> PartResult:
         """Every row of a part, ``rounds`` times, the instances in turn: A B, B A, A B and so on."""
-        instances = [each for each in part.instances if each.kind == "gateway" or self._jars]
+        there = {"gateway": True, "apache": self._jars is not None, "nchan": self._nchan is not None}
+        instances = [each for each in part.instances if there[each.kind]]
         rows: list[RowResult] = []
         result: PartResult = {"name": part.name, "rows": rows, "memory": {}}
         if part.fresh:
@@ -140,6 +145,8 @@ class Session:
         self._count += 1
         directory = self._directory / f"instance-{self._count}"
         shutil.rmtree(directory, ignore_errors=True)
+        if instance.kind == "nchan" and self._nchan is not None:
+            return Nchan(directory, self._nchan), directory
         if instance.kind == "gateway" or self._jars is None:
             return Gateway(directory, dict(instance.settings)), directory
         return Apache(directory, dict(instance.settings), self._jars), directory
@@ -157,6 +164,8 @@ class Session:
 
     def _warm_up(self, instance: Instance, server: Server) -> None:
         """Sends and pulls until a JVM has compiled what the rows run."""
+        if instance.kind == "nchan":
+            return  # knows no Remoting, and compiles nothing
         seconds = self._pace.gateway_warm_up if instance.kind == "gateway" else self._pace.java_warm_up
         for mode, share in (("create", 0.0), ("send", 0.75), ("pull", 0.25)):
             options: Options = {
@@ -175,6 +184,8 @@ class Session:
         if row.kind == "start":
             return self._play_start(instance)
         with self._running([instance]) as servers:
+            if row.kind == "idle":
+                return self._play_idle(dict(row.loads).get(instance.label, row.load), servers[instance.label])
             return self._play_waiting(row.load, servers[instance.label])
 
     def _play(self, row: Row, instance: Instance, server: Server) -> Sample:
@@ -214,6 +225,21 @@ class Session:
             server.stop()
             shutil.rmtree(directory, ignore_errors=True)
         return {"figures": {"seconds": seconds, "resident": resident}, "outcome": {}}
+
+    def _play_idle(self, load: Load, server: Server) -> Sample:
+        """Memory of connections that say nothing."""
+        options = dict(load.options)
+        # The first connections bring what all of them share.
+        self._generator(load, server, {**options, "connections": 10}).run({"connected": lambda: None})
+        memory = [_memory(server)["anonymous"]]
+
+        def read() -> None:
+            time.sleep(1.0)
+            memory.append(_memory(server)["anonymous"])
+
+        outcome = self._generator(load, server, options).run({"connected": read})
+        kb = (memory[1] - memory[0]) * 1024 / int(options["connections"])
+        return {"figures": {"connection_kb": kb}, "outcome": outcome}
 
     def _play_waiting(self, load: Load, server: Server) -> Sample:
         options = dict(load.options)

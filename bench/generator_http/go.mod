@@ -1,0 +1,3 @@
+module rmqgateway/bench/generator_http
+
+go 1.22

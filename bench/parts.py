@@ -1,0 +1,9 @@
+"""Everything that is measured, in its order."""
+
+from __future__ import annotations
+
+from bench import rows, rows_http
+
+__all__ = ["PARTS"]
+
+PARTS = (*rows.PARTS, *rows_http.PARTS)
