@@ -134,6 +134,12 @@ def append_messages(messages: Sequence[bytes], peer: Peer, out: list[bytes]) -> 
     host = peer.host_bytes
     size = 0
     for message in messages:
+        if message[39] & 0x30 or not message.startswith(host, 64):
+            break
+    else:  # as nearly always: all were stored for who comes this way
+        out.extend(messages)
+        return sum(map(len, messages))
+    for message in messages:
         # Without an IPv6 host (bits of the system flag) the store host is at a fixed place.
         if (message[39] & 0x30 or message[64:72] != host) and store_host(message) != host:
             message = with_store_host(message, host)
