@@ -9,7 +9,10 @@ import pytest
 
 from tests.interop.apache import Apache
 from tests.interop.gateway import Gateway
+from tests.interop.mqadmin_scene import admin, scene
 from tests.interop.toolchain import missing
+
+__all__ = ["Server", "admin", "against", "prefix", "scene", "server"]
 
 Server = Apache | Gateway
 

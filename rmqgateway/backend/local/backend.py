@@ -108,7 +108,7 @@ class LocalBackend:
         self.lite.reset = self.popping.reset
         self.notifications = Notifications(core, self.popping, self.waits)
         self.relays = Relays(core, self.clients)
-        self.name_server = NameServer(core, self.topics)
+        self.name_server = NameServer(core, self.topics, self.groups)
         administration = [
             AdminTopics(core, self.topics, self.groups, self.clients, self.offsets, self.statistics),
             AdminProgress(

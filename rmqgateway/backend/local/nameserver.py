@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.queues import Topic
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.commands.administering import (
@@ -16,6 +17,7 @@ from rmqgateway.commands.administering import (
     Names,
     SetBrokerWritable,
     Table,
+    TopicConfig,
 )
 from rmqgateway.commands.clients import QueryRoute, Route, RouteBroker, RouteQueues
 from rmqgateway.context import Context
@@ -35,10 +37,11 @@ _MAX_VALUE = 65536
 class NameServer(Component):
     """Serves what clients ask a name server. Addresses are "": the front-end fills in the one that its client reaches."""
 
-    def __init__(self, core: Core, topics: Topics) -> None:
+    def __init__(self, core: Core, topics: Topics, groups: Groups) -> None:
         super().__init__(core)
         settings = core.settings
         self._topics = topics
+        self._groups = groups
         self._broker = RouteBroker(settings.cluster_name, settings.broker_name, ((0, ""),))
         self._broker_name = settings.broker_name
         self._writable = True
@@ -73,6 +76,12 @@ class NameServer(Component):
         if topic is not None:
             return self.route(topic)
         names.check_topic(command.topic)
+        group = self._groups.by_name.get(command.topic.removeprefix(names.RETRY_PREFIX))
+        if group is not None and command.topic.startswith(names.RETRY_PREFIX):
+            # Tools find out where a group is by the route of its retry topic; one that only receives has none yet.
+            queues = max(group.retry_queues, 1)
+            made = self._topics.ensure(TopicConfig(command.topic, queues, queues))
+            return self.route(made) if isinstance(made, Topic) else made.addCallback(self.route)
         if not command.create:
             raise GatewayError(
                 Code.TOPIC_NOT_FOUND, f"no route of topic {command.topic!r}: it does not exist"

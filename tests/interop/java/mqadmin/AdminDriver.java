@@ -9,15 +9,26 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
+import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.impl.mqclient.MQClientAPIExt;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.netty.NettyClientConfig;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.remoting.protocol.header.NotificationRequestHeader;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 import org.apache.rocketmq.tools.command.MQAdminStartup;
 
 /**
@@ -73,7 +84,10 @@ public final class AdminDriver extends MQAdminStartup {
     private static void perform(String namesrv, String[] words) throws Exception {
         switch (words[0]) {
             case "!consume":
-                consume(namesrv, words[1], words[2]);
+                consume(namesrv, words[1], words[2], true);
+                break;
+            case "!pop":
+                consume(namesrv, words[1], words[2], false);
                 break;
             case "!received":
                 RECEIVED.get(words[1]).forEach(System.out::println);
@@ -82,25 +96,47 @@ public final class AdminDriver extends MQAdminStartup {
                 CONSUMERS.remove(words[1]).shutdown();
                 break;
             case "!produce":
-                produce(namesrv, words[1], words[2], Arrays.copyOfRange(words, 3, words.length));
+                produce(namesrv, words[1], words[2], Arrays.copyOfRange(words, 3, words.length), false);
+                break;
+            case "!trace":
+                produce(namesrv, words[1], words[2], Arrays.copyOfRange(words, 3, words.length), true);
+                break;
+            case "!half":
+                half(namesrv, words[1], words[2], words[3]);
+                break;
+            case "!resume":
+                System.out.println(resume(namesrv, words[1], words[2]));
+                break;
+            case "!await":
+                System.out.println(await(words[1], words[2], words[3], Long.parseLong(words[4])));
+                break;
+            case "!as":
+                RPCHook signing = new AclClientRPCHook(new SessionCredentials(words[1], words[2]));
+                command(namesrv, Arrays.copyOfRange(words, 3, words.length), signing);
                 break;
             default:
-                List<String> all = new ArrayList<>(Arrays.asList(words));
-                if (!all.contains("-n")) {
-                    all.addAll(1, Arrays.asList("-n", namesrv));
-                }
-                // The commands keep clients in their fields, which a second use would start again.
-                SUB_COMMANDS.clear();
-                main0(all.toArray(new String[0]), NO_CREDENTIALS);
+                command(namesrv, words, NO_CREDENTIALS);
         }
     }
 
-    private static void consume(String namesrv, String group, String topic) throws Exception {
+    private static void command(String namesrv, String[] words, RPCHook hook) {
+        List<String> all = new ArrayList<>(Arrays.asList(words));
+        if (!all.contains("-n")) {
+            all.addAll(1, Arrays.asList("-n", namesrv));
+        }
+        // The commands keep clients in their fields, which a second use would start again.
+        SUB_COMMANDS.clear();
+        main0(all.toArray(new String[0]), hook);
+    }
+
+    /** @param pulls whether the client balances queues itself; else it asks the broker, which may have it pop */
+    private static void consume(String namesrv, String group, String topic, boolean pulls) throws Exception {
         List<String> bodies = RECEIVED.computeIfAbsent(group, name -> new CopyOnWriteArrayList<>());
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         consumer.setNamesrvAddr(namesrv);
         consumer.setInstanceName("consumer-of-" + group);
         consumer.setPollNameServerInterval(1_000);
+        consumer.setClientRebalance(pulls);
         consumer.setConsumeThreadMin(2);
         consumer.setConsumeThreadMax(2);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -115,10 +151,11 @@ public final class AdminDriver extends MQAdminStartup {
     }
 
     /** Sends the bodies, "body" or "body|key|tag", and stays; prints ids, queue and offset of each. */
-    private static void produce(String namesrv, String group, String topic, String[] bodies) throws Exception {
+    private static void produce(String namesrv, String group, String topic, String[] bodies, boolean traced)
+        throws Exception {
         DefaultMQProducer producer = PRODUCERS.get(group);
         if (producer == null) {
-            producer = new DefaultMQProducer(group);
+            producer = new DefaultMQProducer(group, null, traced, null);
             producer.setNamesrvAddr(namesrv);
             producer.setInstanceName("producer-of-" + group);
             // A producer first registers with the heartbeat that follows its first send.
@@ -138,6 +175,60 @@ public final class AdminDriver extends MQAdminStartup {
             SendResult result = producer.send(message);
             System.out.println(result.getMsgId() + " " + result.getOffsetMsgId() + " "
                 + result.getMessageQueue().getQueueId() + " " + result.getQueueOffset());
+        }
+    }
+
+    /** Sends a half message and leaves it undecided; the producer goes at once, so that nobody can be asked. */
+    private static void half(String namesrv, String group, String topic, String body) throws Exception {
+        TransactionMQProducer producer = new TransactionMQProducer(group);
+        producer.setNamesrvAddr(namesrv);
+        producer.setInstanceName("half-of-" + group);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+                return LocalTransactionState.UNKNOW;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                return LocalTransactionState.UNKNOW;
+            }
+        });
+        producer.start();
+        try {
+            System.out.println(producer.sendMessageInTransaction(
+                new Message(topic, body.getBytes(StandardCharsets.UTF_8)), null).getMsgId());
+        } finally {
+            producer.shutdown();
+        }
+    }
+
+    private static boolean resume(String namesrv, String topic, String messageId) throws Exception {
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(NO_CREDENTIALS);
+        admin.setNamesrvAddr(namesrv);
+        admin.setInstanceName("resume" + System.nanoTime());
+        admin.start();
+        try {
+            return admin.resumeCheckHalfMessage(topic, messageId);
+        } finally {
+            admin.shutdown();
+        }
+    }
+
+    /** NOTIFICATION as Apache's proxy sends it. */
+    private static boolean await(String broker, String group, String topic, long milliseconds) throws Exception {
+        MQClientAPIExt client = new MQClientAPIExt(new ClientConfig(), new NettyClientConfig(), null, null);
+        client.start();
+        try {
+            NotificationRequestHeader header = new NotificationRequestHeader();
+            header.setConsumerGroup(group);
+            header.setTopic(topic);
+            header.setQueueId(-1);
+            header.setPollTime(milliseconds);
+            header.setBornTime(System.currentTimeMillis());
+            return client.notification(broker, header, milliseconds + 5_000).get();
+        } finally {
+            client.shutdown();
         }
     }
 
