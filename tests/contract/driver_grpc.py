@@ -439,7 +439,7 @@ def _got(message: v2.Message) -> Got:
 
 
 class GrpcWebDriver(GrpcDriver):
-    """Each call a POST of HTTP/1.1 on a connection of its own, as browsers do with streams."""
+    """Each call a POST of HTTP/1.1, on a connection that no other call uses meanwhile, as in browsers."""
 
     name = "grpcweb"
 
@@ -449,9 +449,15 @@ class GrpcWebDriver(GrpcDriver):
 
     def _connect(self) -> None:
         self._connections: list[HttpClient] = []
+        self._idle: list[HttpClient] = []
 
     def _client(self) -> HttpClient:
         """A connection that is free."""
+        if self._idle:
+            client = self._idle.pop()
+            if client.closed:
+                client.connect()
+            return client
         world = self.world
         front_end = shared(world, "grpcweb", lambda: GrpcWebFrontEnd(lambda: world.wall_ms))
         self._connections.append(world.http(front_end))
@@ -488,15 +494,11 @@ class GrpcWebDriver(GrpcDriver):
                 else:
                     call.messages.append(message)
             if call.status is not None:
-                client.close()
-                self._connections.remove(client)
-                return done(call)
+                if not response.complete:
+                    client.response()  # the connection is free
+                self._idle.append(client)
+                answered.append(call)
             return call
 
         answered: list[_Call] = []
-
-        def done(call: _Call) -> _Call:
-            answered.append(call)
-            return call
-
         return lambda: answered[0] if answered else look()

@@ -17,7 +17,10 @@ from tests.contract.driver_remoting import RemotingDriver
 from tests.contract.driver_stomp import StompDriver
 from tests.contract.driver_websocket import WebSocketDriver
 
-__all__ = ["DRIVERS", "scenario"]
+__all__ = ["DRIVERS", "SCENARIOS", "scenario"]
+
+#: What each scenario needs, by its name.
+SCENARIOS: dict[str, tuple[str, ...]] = {}
 
 DRIVERS: list[type[Driver]] = [
     CommandsDriver,
@@ -40,5 +43,11 @@ def scenario(*needs: str, **settings: Any) -> Callable[[Callable[..., None]], An
     if not able:
         raise ValueError(f"no driver can do {needs}")
     stages = [pytest.param((driver, LocalSettings(**settings)), id=driver.name) for driver in able]
-    return pytest.mark.parametrize("stage", stages, indirect=True)
+    mark = pytest.mark.parametrize("stage", stages, indirect=True)
+
+    def decorate(test: Callable[..., None]) -> Any:
+        SCENARIOS[test.__name__] = needs
+        return mark(test)
+
+    return decorate
 

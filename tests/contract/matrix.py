@@ -9,11 +9,21 @@ from tests.contract.driver_mqhttp import MqHttpDriver
 from tests.contract.driver_remoting import RemotingDriver
 from tests.contract.driver_websocket import WebSocketDriver
 
-__all__ = ["FRONT_ENDS", "KINDS", "REFUSALS"]
+__all__ = ["FRONT_ENDS", "KINDS", "REFUSALS", "TITLES"]
 
 FRONT_ENDS: dict[str, type[Driver]] = {
     driver.name: driver
     for driver in (RemotingDriver, GrpcDriver, GrpcWebDriver, HttpDriver, MqHttpDriver, WebSocketDriver)
+}
+
+#: As people call them.
+TITLES = {
+    "remoting": "Remoting",
+    "grpc": "gRPC",
+    "grpcweb": "gRPC-web",
+    "http": "HTTP",
+    "mqhttp": "ApsaraMQ HTTP",
+    "websocket": "WebSocket",
 }
 
 KINDS = ("normal", "fifo", "delay", "transactional", "priority", "lite")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rmqgateway.errors import Code
 from tests.contract.driver import Stage, refused
 from tests.contract.drivers import scenario
+from tests.contract.test_pulling import fill
 
 TOPIC, GROUP = "orders", "group"
 
@@ -54,13 +55,13 @@ def test_a_group_without_members(stage: Stage) -> None:
     refused(client, with_reason, client.members, GROUP)
 
 
-@scenario("heartbeat", "send_to", "pull", "committed")
+@scenario("heartbeat", "pull", "committed")
 def test_broadcasting_members_each_get_all(stage: Stage) -> None:
     first, second = stage.client(), stage.client()
     for client, name in ((first, "first"), (second, "second")):
         client.heartbeat(name, GROUP, [TOPIC], broadcast=True)
     for body in ("a", "b"):
-        first.send_to(TOPIC, body, 0)
+        fill(first, body)
     for client in (first, second):
         assert client.pull(GROUP, TOPIC, 0, 0).answer().bodies == ["a", "b"]
     assert first.committed(GROUP, TOPIC, 0) is None, "each keeps its own place"
@@ -79,10 +80,10 @@ def test_an_automatic_topic_has_the_queues_that_its_producer_likes(stage: Stage)
     assert stage.client().queues(TOPIC) == (4 if client.name == "remoting" else 8)
 
 
-@scenario("send_to", "receive_for", "pull")
+@scenario("receive_for", "pull")
 def test_one_group_is_consumed_in_one_mode_at_a_time(stage: Stage) -> None:
     pulling, popping = stage.client(), stage.client()
-    pulling.send_to(TOPIC, "a", 0)
+    fill(pulling, "a")
     pulling.pull(GROUP, TOPIC, 0, 0).answer()
     refused(popping, Code.CONSUME_MODE_CONFLICT, popping.receive_for, GROUP, TOPIC, 60_000)
     pulling.close()
@@ -91,11 +92,11 @@ def test_one_group_is_consumed_in_one_mode_at_a_time(stage: Stage) -> None:
     refused(pulling, Code.CONSUME_MODE_CONFLICT, pulling.pull, GROUP, TOPIC, 0, 0)
 
 
-@scenario("send_to", "receive_for", "pull", "ack")
+@scenario("receive_for", "pull", "ack")
 def test_nothing_is_lost_when_the_mode_changes(stage: Stage) -> None:
     popping = stage.client()
     for body in ("acknowledged", "in flight", "new"):
-        popping.send_to(TOPIC, body, 0)
+        fill(popping, body)
     found = popping.receive_for(GROUP, TOPIC, 60_000, max_messages=2).answer()
     popping.ack(GROUP, TOPIC, found[0])
     popping.close()

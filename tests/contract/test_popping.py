@@ -200,11 +200,11 @@ def test_handles_are_valid_after_a_crash(stage: Stage) -> None:
     assert now(client) == []
 
 
-@scenario("send_to", "receive_for", "ack", "change_invisible")
+@scenario("receive_for", "ack", "change_invisible")
 def test_in_order_a_queue_waits_for_its_first_message(stage: Stage) -> None:
     client = stage.client()
     for number in range(3):
-        client.send_to(TOPIC, str(number), 0)
+        stage.operator().send_to(TOPIC, str(number), 0)
     found = client.receive_for(GROUP, TOPIC, 10_000, fifo=True, max_messages=1).answer()
     assert bodies(found) == ["0"]
     assert now(client, 10_000, fifo=True) == [], "blocked behind the first"
