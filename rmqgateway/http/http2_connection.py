@@ -24,6 +24,8 @@ from rmqgateway.wire.http2 import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twisted.internet.interfaces import IDelayedCall
+
     from rmqgateway.frontend import ConnectionInformation
     from rmqgateway.http.server import HttpServer
 
@@ -36,6 +38,10 @@ _RATE_OVER = 10.0
 #: After so long without an answer to the first GOAWAY's PING the second one is sent all the same.
 _SECOND_GOAWAY = 1.0
 _PING = b"are you?"
+#: Requests of one connection in one turn of the reactor, and the seconds after which it is another's. More than a client has
+#: in one read that sends a message with each; who asks for much with little waits for the others.
+_REQUESTS_A_TURN = 64
+_TURN = 0.005
 
 
 class Http2Request(Request):
@@ -156,6 +162,8 @@ class Http2Protocol(HttpConnection):
         self._begun = self._idle_since = self._heard
         self._served = self._served_before = 0
         self._settled = False
+        self._later: list[Event] = []
+        self._later_call: IDelayedCall | None = None
         self._pinged = 0.0
         self._drain_since = 0.0
 
@@ -179,33 +187,63 @@ class Http2Protocol(HttpConnection):
         self.receiving = True  # what is written now leaves at the end of this
         try:
             events = self.engine.receive_data(data, now)
-            if len(events) == 2 and self._whole_request(events):
-                events = []
-            for event in events:
-                kind = type(event)
-                if kind is DataReceived:
-                    self._on_data(event)  # type: ignore[arg-type]
-                elif kind is RequestReceived:
-                    self._on_request(event)  # type: ignore[arg-type]
-                elif kind is StreamReset:
-                    request = self.requests.pop(event.stream, None)  # type: ignore[union-attr]
-                    if request is not None:
-                        request.gone(f"the client reset the stream ({error_name(event.code)})")  # type: ignore[union-attr]
-                elif kind is TrailersReceived:
-                    request = self.requests.get(event.stream)  # type: ignore[union-attr]
-                    if request is not None:
-                        request.trailers = event.headers  # type: ignore[union-attr]
-                        self._body(request, b"", True)
-                elif kind is SettingsChanged:
-                    self._settled = True
-                elif kind is ConnectionTerminated:
-                    self._terminated(event)  # type: ignore[arg-type]
+            if self._later_call is not None:
+                self._later += events
+            elif len(events) != 2 or not self._whole_request(events):
+                self._take(events)
             outbox.ready(self)
         finally:
             self.receiving = False
             outbox.leave()
 
     # Events.
+
+    def _take(self, events: list[Event]) -> None:
+        last = self._served + _REQUESTS_A_TURN
+        until = self._seconds() + _TURN
+        for number, event in enumerate(events):
+            kind = type(event)
+            if kind is DataReceived:
+                self._on_data(event)  # type: ignore[arg-type]
+            elif kind is RequestReceived:
+                served = self._served
+                if served >= last or (not served & 7 and self._seconds() >= until):
+                    self._put_off(events[number:])
+                    return
+                self._on_request(event)  # type: ignore[arg-type]
+            elif kind is StreamReset:
+                request = self.requests.pop(event.stream, None)  # type: ignore[union-attr]
+                if request is not None:
+                    request.gone(f"the client reset the stream ({error_name(event.code)})")  # type: ignore[union-attr]
+            elif kind is TrailersReceived:
+                request = self.requests.get(event.stream)  # type: ignore[union-attr]
+                if request is not None:
+                    request.trailers = event.headers  # type: ignore[union-attr]
+                    self._body(request, b"", True)
+            elif kind is SettingsChanged:
+                self._settled = True
+            elif kind is ConnectionTerminated:
+                self._terminated(event)  # type: ignore[arg-type]
+
+    def _put_off(self, events: list[Event]) -> None:
+        """Deal with these in the next turn, and read nothing until then."""
+        self._later = events
+        self._later_call = self.server.gateway.reactor.callLater(0, self._take_later)
+        self.transport.pauseProducing()
+
+    def _take_later(self) -> None:
+        self._later_call = None
+        events, self._later = self._later, []
+        self._outbox.enter()
+        self.receiving = True
+        try:
+            self._take(events)
+            self._outbox.ready(self)
+        finally:
+            self.receiving = False
+            self._outbox.leave()
+        if self._later_call is None and not self.closed:
+            self.transport.resumeProducing()
 
     def _whole_request(self, events: list[Event]) -> bool:
         """The usual case, dealt with at once: one request and its body in one read."""
@@ -290,6 +328,10 @@ class Http2Protocol(HttpConnection):
         self.close()
 
     def _lose(self, reason: str) -> None:
+        if self._later_call is not None:
+            self._later_call.cancel()
+            self._later_call = None
+            self._later = []
         requests = list(self.requests.values())
         self.requests.clear()
         for request in requests:

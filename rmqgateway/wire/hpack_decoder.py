@@ -13,7 +13,7 @@ from rmqgateway.errors import WireError
 from rmqgateway.wire.hpack_huffman import huffman_decode
 from rmqgateway.wire.hpack_tables import ENTRY_OVERHEAD, STATIC_TABLE, Header
 
-__all__ = ["HeaderListTooLarge", "HpackDecoder"]
+__all__ = ["HeaderBomb", "HeaderListTooLarge", "HpackDecoder"]
 
 #: What both sides assume before SETTINGS say otherwise (RFC 9113 section 6.5.2).
 DEFAULT_TABLE_SIZE = 4096
@@ -26,6 +26,10 @@ _valid_value = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])").fullmatch
 
 _CACHED_BLOCKS = 16
 _CACHED_BLOCK_SIZE = 512
+#: A block of so many times the fields that a list may have is no mistake.
+_BOMB = 8
+#: Bytes of a block between two looks at how many fields it has; most blocks are shorter.
+_LOOK_EVERY = 1024
 
 
 def field_is_valid(name: bytes, value: bytes) -> bool:
@@ -40,6 +44,10 @@ class HeaderListTooLarge(WireError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, fatal=False)
+
+
+class HeaderBomb(WireError):
+    """The block has far more fields than any list may have; the table is not in step any more."""
 
 
 class HpackDecoder:
@@ -103,7 +111,8 @@ class HpackDecoder:
     def decode(self, block: bytes) -> list[Header]:
         """The header list of `block`.
 
-        Raises :class:`HeaderListTooLarge` for a list over the limits, else a fatal WireError: COMPRESSION_ERROR.
+        Raises :class:`HeaderListTooLarge` for a list over the limits, HeaderBomb for one so far over them that it is not
+        decoded to its end, else a fatal WireError: COMPRESSION_ERROR.
         """
         known = self._blocks.get(block)
         if known is not None:
@@ -115,73 +124,81 @@ class HpackDecoder:
         untouched = True
         pos = 0
         end = len(block)
+        stop = end if end < _LOOK_EVERY else _LOOK_EVERY
+        most = _BOMB * self.max_headers
         if self._must_shrink and (not block or block[0] & 0xE0 != 0x20):
             raise WireError("HPACK: the smaller table of our SETTINGS was not confirmed by the encoder")
         try:
-            while pos < end:
-                byte = block[pos]
-                pos += 1
-                if byte >= 0x80:  # indexed field (section 6.1)
-                    if byte >= 0xBE:
-                        if byte != 0xFF:
-                            append(entries[0xBD - byte])
+            while True:
+                while pos < stop:
+                    byte = block[pos]
+                    pos += 1
+                    if byte >= 0x80:  # indexed field (section 6.1)
+                        if byte >= 0xBE:
+                            if byte != 0xFF:
+                                append(entries[0xBD - byte])
+                            else:
+                                index, pos = _integer(block, pos, 0x7F)
+                                append(entries[61 - index])
+                        elif byte != 0x80:
+                            append(static[byte & 0x7F])
                         else:
-                            index, pos = _integer(block, pos, 0x7F)
-                            append(entries[61 - index])
-                    elif byte != 0x80:
-                        append(static[byte & 0x7F])
+                            raise WireError("HPACK: index 0 in an indexed field")
+                        continue
+                    if byte >= 0x40:  # literal with incremental indexing (section 6.2.1)
+                        index = byte & 0x3F
+                        mask = 0x3F
+                    elif byte >= 0x20:  # table size update (section 6.3)
+                        size = byte & 0x1F
+                        if size == 0x1F:
+                            size, pos = _integer(block, pos, 0x1F)
+                        self._resize(size, bool(headers))
+                        untouched = False
+                        continue
+                    else:  # literal without indexing, or never indexed (sections 6.2.2, 6.2.3)
+                        index = byte & 0x0F
+                        mask = 0x0F
+                    if index == mask:
+                        index, pos = _integer(block, pos, mask)
+                    if index == 0:
+                        length = block[pos]
+                        pos += 1
+                        if length >= 0x7F:
+                            name, pos = _string(block, pos, length)
+                        else:
+                            name = block[pos : pos + length]
+                            pos += length
+                        if not _valid_name(name) and name not in _PSEUDO:
+                            self.tainted = True
+                    elif index <= 61:
+                        name = static[index][0]
                     else:
-                        raise WireError("HPACK: index 0 in an indexed field")
-                    continue
-                if byte >= 0x40:  # literal with incremental indexing (section 6.2.1)
-                    index = byte & 0x3F
-                    mask = 0x3F
-                elif byte >= 0x20:  # table size update (section 6.3)
-                    size = byte & 0x1F
-                    if size == 0x1F:
-                        size, pos = _integer(block, pos, 0x1F)
-                    self._resize(size, bool(headers))
-                    untouched = False
-                    continue
-                else:  # literal without indexing, or never indexed (sections 6.2.2, 6.2.3)
-                    index = byte & 0x0F
-                    mask = 0x0F
-                if index == mask:
-                    index, pos = _integer(block, pos, mask)
-                if index == 0:
+                        name = entries[61 - index][0]
                     length = block[pos]
                     pos += 1
                     if length >= 0x7F:
-                        name, pos = _string(block, pos, length)
+                        value, pos = _string(block, pos, length)
                     else:
-                        name = block[pos : pos + length]
+                        value = block[pos : pos + length]
                         pos += length
-                    if not _valid_name(name) and name not in _PSEUDO:
+                    if not _valid_value(value):
                         self.tainted = True
-                elif index <= 61:
-                    name = static[index][0]
-                else:
-                    name = entries[61 - index][0]
-                length = block[pos]
-                pos += 1
-                if length >= 0x7F:
-                    value, pos = _string(block, pos, length)
-                else:
-                    value = block[pos : pos + length]
-                    pos += length
-                if not _valid_value(value):
-                    self.tainted = True
-                header = (name, value)
-                append(header)
-                size = len(name) + len(value) + ENTRY_OVERHEAD
-                if size > self._largest:
-                    self._largest = size
-                if mask == 0x3F:
-                    untouched = False
-                    entries.append(header)
-                    self._size += size
-                    if self._size > self.table_size:
-                        self._evict()
+                    header = (name, value)
+                    append(header)
+                    size = len(name) + len(value) + ENTRY_OVERHEAD
+                    if size > self._largest:
+                        self._largest = size
+                    if mask == 0x3F:
+                        untouched = False
+                        entries.append(header)
+                        self._size += size
+                        if self._size > self.table_size:
+                            self._evict()
+                if pos >= end:
+                    break
+                if len(headers) > most:
+                    raise HeaderBomb(f"HPACK: a header block of over {most} fields")
+                stop = min(end, pos + _LOOK_EVERY)
         except IndexError:
             raise WireError("HPACK: block ends within a field, or an index is beyond the table") from None
         if pos != end:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 
 from rmqgateway.errors import WireError
-from rmqgateway.wire.hpack_decoder import HeaderListTooLarge, HpackDecoder
+from rmqgateway.wire.hpack_decoder import HeaderBomb, HeaderListTooLarge, HpackDecoder
 from rmqgateway.wire.hpack_encoder import HpackEncoder
 from rmqgateway.wire.hpack_tables import Header
 from rmqgateway.wire.http2_events import (
@@ -214,6 +214,9 @@ class Incoming(Outgoing):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS may not open stream {stream_id}")
         try:
             headers = self._decoder.decode(block)
+        except HeaderBomb as error:
+            # To decode the rest only to keep the table in step would cost milliseconds a frame.
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, error.message) from None
         except HeaderListTooLarge as error:
             if gone:
                 return

@@ -17,6 +17,7 @@ from tests.unit.http.serving import DONE, PLAIN, Http2Client, Serves, echo
 
 GRPC = ((b"content-type", b"application/grpc"),)
 OK = ((b"grpc-status", b"0"),)
+FIELDS = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "localhost")]
 
 
 def test_a_response_has_date_and_length_and_grpc_has_neither() -> None:
@@ -50,6 +51,36 @@ def test_streams_go_on_side_by_side() -> None:
         request.respond(200, PLAIN, request.path.encode())
     client.pump()
     assert [client.answer(stream)[2] for stream in streams] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+
+
+def test_many_requests_at_once_are_dealt_with_in_turns_while_nothing_more_is_read() -> None:
+    served = Serves()
+    client = Http2Client(World(), served)
+    seen = []
+    for number in range(100):
+        client.h2.send_headers(2 * number + 1, FIELDS, end_stream=True)
+    client.h2.reset_stream(193)
+    client.protocol.dataReceived(client.h2.data_to_send())
+    seen.append((len(served.requests), client.transport.producerState, client.transport.disconnecting))
+    client.h2.send_headers(201, FIELDS, end_stream=True)
+    client.protocol.dataReceived(client.h2.data_to_send())  # what TLS had already
+    seen.append(len(served.requests))
+    client.pump()
+    assert seen == [(64, "paused", False), 64]
+    assert len(served.requests) == 101 and client.transport.producerState == "producing"
+    assert [client.answer(stream)[0] for stream in (1, 127, 129, 199, 201)] == [200] * 5
+    assert client.answer(193)[0] == 0
+
+
+def test_a_connection_that_is_lost_takes_what_was_put_off_with_it() -> None:
+    served = Serves()
+    client = Http2Client(World(), served)
+    for number in range(100):
+        client.h2.send_headers(2 * number + 1, FIELDS, end_stream=True)
+    client.protocol.dataReceived(client.h2.data_to_send())
+    client.protocol.connectionLost(DONE)
+    client.world.settle()
+    assert len(served.requests) == 64 and client.protocol._later_call is None
 
 
 def test_a_conversation_in_both_directions() -> None:

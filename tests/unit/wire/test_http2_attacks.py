@@ -168,12 +168,13 @@ def test_empty_header_blocks_reset_their_streams_and_are_counted() -> None:
     assert stream == 2003
 
 
-def test_an_hpack_bomb_costs_its_stream() -> None:
+def test_an_hpack_bomb_costs_its_stream_and_a_large_one_its_connection() -> None:
     peer = Peer()
     entry = b"\x40\x01a\x7f\x81\x1e" + b"v" * 3968  # fills the table
     peer.receive(frame(HEADERS, END_HEADERS, 1, entry))
     peer.frames()
-    assert peer.fault(frame(HEADERS, END_HEADERS, 3, b"\xbe" * 16000)) == (RST_STREAM, 3, _CALM)
+    assert peer.fault(frame(HEADERS, END_HEADERS, 3, b"\xbe" * 1000)) == (RST_STREAM, 3, _CALM)
+    assert peer.fault(frame(HEADERS, END_HEADERS, 5, b"\xbe" * 16000))[::2] == (GOAWAY, _CALM)
 
 
 def test_zero_windows_hold_back_data_and_are_reported() -> None:
