@@ -31,7 +31,7 @@ from rmqgateway.governance.guard import Guard
 from rmqgateway.governance.users import Users
 from rmqgateway.interfaces import IGateway, ISendsTogether
 from rmqgateway.outbox import Outbox
-from rmqgateway.pending import Pending
+from rmqgateway.pending import Later, Pending
 from rmqgateway.session import Session
 from rmqgateway.telemetry.metrics import CommandMeter
 
@@ -190,7 +190,7 @@ class Gateway:
             meter.refused(Code.INTERNAL)
             log.failure("{command} failed", command=meter.name)
             raise GatewayError(Code.INTERNAL, _internal(meter.name)) from None
-        if type(result) is Pending:
+        if type(result) is Pending or isinstance(result, Later):
             result = result.deferred()
         if isinstance(result, Deferred):
             self.commands_under_way += 1
@@ -225,6 +225,10 @@ class Gateway:
             self.commands_under_way += 1
             meter.in_flight += 1
             result.subscribe(_Performed(self, meter, began, taken, result.reply, done, token))
+        elif isinstance(result, Later):
+            self.commands_under_way += 1
+            meter.in_flight += 1
+            result.subscribe(_Performed(self, meter, began, taken, None, done, token).heard)
         elif isinstance(result, Deferred):
             self.commands_under_way += 1
             meter.in_flight += 1
@@ -350,6 +354,11 @@ class _Performed:
         self.reply = reply
         self.done = done
         self.token = token
+
+    def heard(self, reply: Any, error: BaseException | None) -> None:
+        """See `rmqgateway.pending.Later`."""
+        self.reply = reply
+        self(error)
 
     def __call__(self, error: BaseException | None) -> None:
         gateway = self.gateway

@@ -1,7 +1,8 @@
 """A reply that will be true once something has happened: what the hottest commands return in place of a Deferred.
 
 A Deferred with the callbacks of door and front-end costs as much as the whole decoding of a send. A `Pending` has one
-callback, no chain and no cancelling; `IGateway.perform` takes it as it is, `IGateway.execute` makes a Deferred of it.
+callback, no chain and no cancelling; `IGateway.perform` takes it as it is, `IGateway.execute` makes a Deferred of it. A
+`Later` is the same where the reply itself is not known yet.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Generic, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["Pending"]
+__all__ = ["Later", "Pending"]
 
 R = TypeVar("R")
 
@@ -43,4 +44,49 @@ class Pending(Generic[R]):
                 deferred.errback(Failure(error))
 
         self.subscribe(done)
+        return deferred
+
+
+class Later(Generic[R]):
+    """A reply that somebody else has yet to give. It is told once, and heard of by one.
+
+    :ivar reply, error: once it has been told; one of them is None, both for a reply that says nothing.
+    """
+
+    __slots__ = ("_heard", "error", "reply", "told")
+
+    def __init__(self) -> None:
+        self.told = False
+        self.reply: R | None = None
+        self.error: BaseException | None = None
+        self._heard: Callable[[R | None, BaseException | None], None] | None = None
+
+    def tell(self, reply: R | None, error: BaseException | None = None) -> None:
+        """Give the reply, or the error (a GatewayError) in its place."""
+        self.told = True
+        self.reply = reply
+        self.error = error
+        if self._heard is not None:
+            self._heard(reply, error)
+
+    def subscribe(self, heard: Callable[[R | None, BaseException | None], None]) -> None:
+        """Call `heard` with reply and error, maybe before this returns."""
+        if self.told:
+            heard(self.reply, self.error)
+        else:
+            self._heard = heard
+
+    def deferred(self) -> Deferred[R]:
+        """The same as a Deferred. Cancelling it changes nothing but that nobody is told."""
+        deferred: Deferred[R] = Deferred(lambda _: None)
+
+        def heard(reply: R | None, error: BaseException | None) -> None:
+            if deferred.called:
+                return
+            if error is None:
+                deferred.callback(reply)  # type: ignore[arg-type]
+            else:
+                deferred.errback(Failure(error))
+
+        self.subscribe(heard)
         return deferred
