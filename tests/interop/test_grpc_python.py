@@ -33,6 +33,9 @@ SCENARIOS = (
     "change_invisible",
     "filter_tag",
     "filter_sql92",
+    "priority",
+    "lite_push",
+    "lite_simple",
 )
 #: Once more over TLS.
 TLS = ("normal", "push")

@@ -1,6 +1,8 @@
 // Runs named scenarios with the official Node client and prints one line of JSON for each.
 // Arguments: endpoint, comma separated names, a prefix unique to this run.
-const { ConsumeResult, FilterExpression, Producer, PushConsumer, SimpleConsumer } = require('rocketmq-client-nodejs');
+const {
+  ConsumeResult, FilterExpression, LitePushConsumerBuilder, OffsetOption, Producer, PushConsumer, SimpleConsumer,
+} = require('rocketmq-client-nodejs');
 
 const [endpoints, names, prefix] = process.argv.slice(2);
 const COMMIT = 1;
@@ -163,6 +165,66 @@ const SCENARIOS = {
     check(bodies(views) === '11', bodies(views));
   },
 };
+
+Object.assign(SCENARIOS, {
+  async recall(stage) {
+    const producer = await stage.producer();
+    const consumer = await stage.simple();
+    const deliveryTimestamp = new Date(Date.now() + 4000);
+    const { recallHandle } = await producer.send(stage.message('never', { deliveryTimestamp }));
+    check(recallHandle, 'no recall handle');
+    await producer.recallMessage(stage.topic, recallHandle);
+    const views = await drain(consumer, 1, 7);
+    check(views.length === 0, 'a recalled message came');
+  },
+
+  async priority(stage) {
+    const producer = await stage.producer();
+    const consumer = await stage.simple();
+    for (const priority of [0, 1, 2]) await producer.send(stage.message(`p${priority}`, { priority }));
+    const views = await drain(consumer, 3, 20);
+    check(bodies(views) === 'p0,p1,p2', bodies(views));
+    check(views.every(view => view.body.toString() === `p${view.priority}`), JSON.stringify(views.map(view => view.priority)));
+  },
+
+  async lite_push(stage) {
+    const producer = await stage.producer();
+    const received = [];
+    let failed = 0;
+    const consumer = await new LitePushConsumerBuilder().setClientConfiguration(stage.common).bindTopic(stage.topic)
+      .setConsumerGroup(stage.group).setMessageListener({
+        consume(view) {
+          const text = `${view.liteTopic} ${view.body}`;
+          if (text === 'b again' && failed++ === 0) return ConsumeResult.FAILURE;
+          received.push(text);
+          return ConsumeResult.SUCCESS;
+        },
+      }).build();
+    await consumer.subscribeLite('a');
+    await consumer.subscribeLite('b');
+    const send = (liteTopic, body) => producer.send(stage.message(body, { liteTopic }));
+    const came = async (what, happened) => {
+      const end = Date.now() + 20000;
+      while (!happened() && Date.now() < end) await new Promise(resolve => setTimeout(resolve, 20));
+      check(happened(), `${what} did not come: ${received}`);
+    };
+    await send('a', '1');
+    await send('b', 'again');
+    await send('c', 'never');
+    await came('the first two', () => received.includes('a 1') && received.includes('b again'));
+    check(failed === 2, `refused ${failed - 1} times`);
+    await consumer.unsubscribeLite('a');
+    await send('a', '2');
+    await send('b', '3');
+    await came('the third', () => received.includes('b 3'));
+    await new Promise(resolve => setTimeout(resolve, 500));
+    check(!received.includes('a 2'), `a lite topic that is unsubscribed: ${received}`);
+    await consumer.subscribeLite('a', OffsetOption.MIN_OFFSET);
+    await came('all of a again', () => received.includes('a 2') && received.filter(text => text === 'a 1').length === 2);
+    check(received.length === 5, `received ${received}`);
+    await consumer.close();
+  },
+});
 
 async function perform(name) {
   const began = Date.now();

@@ -20,6 +20,8 @@ from rocketmq import (
     ConsumeResult,
     Credentials,
     FilterExpression,
+    LitePushConsumer,
+    LiteSimpleConsumer,
     Message,
     MessageListener,
     Producer,
@@ -263,6 +265,68 @@ def filter_sql92(stage: Stage) -> None:
     check(bodies(found) == ["yes"], bodies(found))
 
 
+def priority(stage: Stage) -> None:
+    producer = stage.producer()
+    consumer = stage.simple()
+    for number in range(3):
+        producer.send(stage.message(f"p{number}", priority=number))
+    found = drain(consumer, 3, 20)
+    check(sorted(bodies(found)) == ["p0", "p1", "p2"], bodies(found))
+    check(all(message.body.decode() == f"p{message.priority}" for message in found), found)
+
+
+def lite_push(stage: Stage) -> None:
+    producer = stage.producer()
+    received: list[str] = []
+    refused: list[int] = []
+
+    class Listener(MessageListener):
+        def consume(self, message: Any) -> Any:
+            text = f"{message.lite_topic} {message.body.decode()}"
+            if text == "b again" and not refused:
+                refused.append(1)
+                return ConsumeResult.FAILURE
+            received.append(text)
+            return ConsumeResult.SUCCESS
+
+    consumer = stage._started(
+        LitePushConsumer(stage.configuration, stage.group, stage.topic, Listener(), tls_enable=stage.tls)
+    )
+    consumer.subscribe_lite("a")
+    consumer.subscribe_lite("b")
+    for lite_topic, body in (("a", "1"), ("b", "again"), ("c", "never")):
+        producer.send(stage.message(body, lite_topic=lite_topic))
+    await_("the first two", 30, lambda: {"a 1", "b again"} <= set(received))
+    consumer.unsubscribe_lite("a")
+    producer.send(stage.message("2", lite_topic="a"))
+    producer.send(stage.message("3", lite_topic="b"))
+    await_("the third", 20, lambda: "b 3" in received)
+    time.sleep(0.5)
+    check("a 2" not in received, received)
+    consumer.subscribe_lite("a")
+    await_("what was missed", 20, lambda: "a 2" in received)
+    check(sorted(received) == ["a 1", "a 2", "b 3", "b again"] and refused, received)
+
+
+def lite_simple(stage: Stage) -> None:
+    producer = stage.producer()
+    consumer = stage._started(
+        LiteSimpleConsumer(stage.topic, stage.configuration, stage.group, await_duration=5, tls_enable=stage.tls)
+    )
+    consumer.subscribe_lite("a")
+    consumer.subscribe_lite("b")
+    for lite_topic in ("a", "b", "c"):
+        producer.send(stage.message(lite_topic, lite_topic=lite_topic))
+    found = drain(consumer, 2, 20)
+    check(sorted(bodies(found)) == ["a", "b"], bodies(found))
+    check(all(message.lite_topic == message.body.decode() for message in found), found)
+    consumer.unsubscribe_lite("a")
+    consumer.subscribe_lite("c")
+    producer.send(stage.message("late", lite_topic="a"))
+    found = drain(consumer, 2, 7)
+    check(bodies(found) == ["c"], bodies(found))
+
+
 SCENARIOS = {
     one.__name__: one
     for one in (
@@ -278,6 +342,9 @@ SCENARIOS = {
         change_invisible,
         filter_tag,
         filter_sql92,
+        priority,
+        lite_push,
+        lite_simple,
     )
 }
 
