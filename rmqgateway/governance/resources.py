@@ -15,6 +15,7 @@ from rmqgateway.commands import (
     EndTransaction,
     Heartbeat,
     LockQueues,
+    QueryRoute,
     Resource,
     UnlockQueues,
 )
@@ -25,6 +26,8 @@ __all__ = ["Need", "needs_of", "resources_of", "topic_need"]
 Need = tuple[Resource, str, tuple[Action, ...]]
 
 _RETRY = "%RETRY%"
+#: RocketMQ's own topic whose route stands for that of a topic that does not exist yet.
+_AUTO_CREATE = "TBW102"
 _ACTIONS: dict[type[Command[Any]], tuple[Action, ...]] = {}
 
 
@@ -51,6 +54,8 @@ def needs_of(command: Command[Any]) -> Iterator[Need]:
     if isinstance(command, Heartbeat):
         yield from _of_heartbeat(command)
         return
+    if isinstance(command, QueryRoute) and command.topic == _AUTO_CREATE:
+        return  # its route tells producers of a new topic where the broker is, and nothing else
     group = getattr(command, "group", "")
     if not isinstance(group, str):
         group = ""
