@@ -378,6 +378,12 @@ class ISubscription(Interface):
         RECEIPT_HANDLE_EXPIRED if its time was over. A settlement that fails is not tried again: the message comes again.
         """
 
+    def settle_many(
+        receipt_handles: Sequence[str], settlement: Settlement, delay_ms: int = 0
+    ) -> Deferred[dict[str, GatewayError]]:
+        """As `settle` for each of them, with one command where that serves (ACCEPT): for who settles often. Fires with
+        what failed, by handle, when the others are durable; never fails itself."""
+
     def pause() -> None:
         """Deliver nothing until `resume`, whatever the credit (the peer does not read). What was received already is
         kept, and its handles renewed."""

@@ -31,6 +31,8 @@ from rmqgateway.interfaces import ISubscription
 from rmqgateway.message import TAG_ALL, Filter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twisted.internet.interfaces import IDelayedCall
 
     from rmqgateway.context import Context
@@ -100,16 +102,17 @@ class Delivery(msgspec.Struct, frozen=True):
 class _InFlight:
     """A delivery that waits for its settlement.
 
-    :ivar handle: the one valid now, after renewals. :ivar renewing: what waits until a renewal under way has its answer
+    :ivar handle: the one valid now, after renewals. :ivar due: when it is to be renewed.
+    :ivar renewing: what waits until a renewal under way has its answer
         (a renewal makes the handle before it void, so a settlement must not overtake it), or None.
     """
 
-    __slots__ = ("began", "handle", "renewal", "renewing")
+    __slots__ = ("began", "due", "handle", "renewing")
 
     def __init__(self, handle: str, began: float) -> None:
         self.handle = handle
         self.began = began
-        self.renewal: IDelayedCall | None = None
+        self.due = 0.0
         self.renewing: list[Deferred[None]] | None = None
 
     def settled_handle(self) -> Deferred[None]:
@@ -137,6 +140,9 @@ class ReceiveLoop:
         self._in_flight: dict[str, _InFlight] = {}
         #: Received, and kept until `resume`: in flight already.
         self._ready: deque[Delivery] = deque()
+        #: What is to be renewed, the next first: all wait equally long, so that one timer serves.
+        self._renewals: dict[str, _InFlight] = {}
+        self._renewal: IDelayedCall | None = None
         self._receiving: Deferred[Any] | None = None
         self._retry: IDelayedCall | None = None
         self._pause = FIRST_PAUSE
@@ -301,8 +307,57 @@ class ReceiveLoop:
                     "this message was not delivered by this subscription or is settled already",
                 )
             )
-        self._stop_renewal(flight)
+        self._renewals.pop(receipt_handle, None)
         return flight.settled_handle().addCallback(lambda _: self._settle(flight, settlement, delay_ms))
+
+    def settle_many(
+        self, receipt_handles: Sequence[str], settlement: Settlement, delay_ms: int = 0
+    ) -> Deferred[dict[str, GatewayError]]:
+        failed: dict[str, GatewayError] = {}
+        one_by_one: list[tuple[str, Deferred[None]]] = []
+        known: dict[str, str] = {}  # the handle that is valid now: the one that the sink was given
+        for handle in receipt_handles:
+            flight = self._in_flight.get(handle)
+            if settlement is Settlement.ACCEPT and flight is not None and flight.renewing is None:
+                del self._in_flight[handle]
+                self._renewals.pop(handle, None)
+                known[flight.handle] = handle
+            else:
+                one_by_one.append((handle, self.settle(handle, settlement, delay_ms)))
+        done: Deferred[dict[str, GatewayError]] = Deferred()
+        waits = len(one_by_one) + bool(known)
+
+        def finished() -> None:
+            nonlocal waits
+            waits -= 1
+            if not waits:
+                done.callback(failed)
+
+        def accepted(_: None, reply: AckResults | None, error: GatewayError | None) -> None:
+            if reply is None:
+                error = error or GatewayError(Code.INTERNAL, "no reply")
+                failed.update(dict.fromkeys(known.values(), error))
+            else:
+                for result in reply.results:
+                    if result.code:
+                        failed[known[result.receipt_handle]] = GatewayError(Code[result.code], result.text)
+            finished()
+
+        def settled(outcome: Failure | None, handle: str) -> None:
+            if isinstance(outcome, Failure):
+                error = outcome.value
+                failed[handle] = error if isinstance(error, GatewayError) else GatewayError(Code.INTERNAL, str(error))
+            finished()
+
+        if not waits:
+            return succeed(failed)
+        if known:
+            wanted = self._subscription
+            command = AckMessages(wanted.group, wanted.topic, tuple(known), strict=False)
+            self._gateway.perform(self._context, command, accepted, None)
+        for handle, settling in one_by_one:
+            settling.addBoth(settled, handle)
+        return done
 
     def _settle(self, flight: _InFlight, settlement: Settlement, delay_ms: int) -> Deferred[None]:
         wanted = self._subscription
@@ -339,10 +394,25 @@ class ReceiveLoop:
     def _plan_renewal(self, key: str, flight: _InFlight) -> None:
         if self._subscription.auto_renew:
             after = self._subscription.invisible_ms / 1000 * (1 - RENEW_AT)
-            flight.renewal = self._gateway.reactor.callLater(after, self._renew, key, flight)
+            flight.due = self._gateway.reactor.seconds() + after
+            self._renewals[key] = flight
+            if self._renewal is None:
+                self._renewal = self._gateway.reactor.callLater(after, self._renew_due)
+
+    def _renew_due(self) -> None:
+        self._renewal = None
+        now = self._gateway.reactor.seconds()
+        due = []
+        for key, flight in self._renewals.items():
+            if flight.due > now:
+                self._renewal = self._gateway.reactor.callLater(flight.due - now, self._renew_due)
+                break
+            due.append((key, flight))
+        for key, flight in due:
+            if self._renewals.pop(key, None) is flight:
+                self._renew(key, flight)
 
     def _renew(self, key: str, flight: _InFlight) -> None:
-        flight.renewal = None
         if self._gateway.reactor.seconds() - flight.began > RENEW_FOR:
             self._in_flight.pop(key, None)
             return
@@ -363,11 +433,6 @@ class ReceiveLoop:
 
         self._change(flight.handle, self._subscription.invisible_ms).addBoth(answered)
 
-    def _stop_renewal(self, flight: _InFlight) -> None:
-        if flight.renewal is not None:
-            flight.renewal.cancel()
-            flight.renewal = None
-
     # Ending.
 
     def _session_ended(self) -> None:
@@ -382,12 +447,15 @@ class ReceiveLoop:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
+        self._renewals.clear()
         if self._receiving is not None:
             self._receiving.cancel()
         flights, self._in_flight = self._in_flight, {}
         waits = []
         for flight in flights.values():
-            self._stop_renewal(flight)
             waits.append(flight.settled_handle().addCallback(self._give_flight_back, flight))
         return DeferredList(waits).addCallback(_nothing)
 

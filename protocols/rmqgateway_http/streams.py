@@ -14,7 +14,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -123,6 +123,7 @@ class Stream:
         self._explicit = values.get("ack") == "explicit"
         self._body_as: str = values.get("body", "auto")
         self._window: int = values.get("max", service.settings.stream_window)
+        self._owed, self._grant_at = 0, max(1, self._window // 2)  # credit goes back in few pieces
         self._resume_s: float = values.get("resume", round(service.settings.resume_s * 1000)) / 1000 if as_events else 0.0
         self._high = service.settings.stream_bytes
         self._number = 0
@@ -176,8 +177,6 @@ class Stream:
             self._start()
         self._number = number = self._number + 1
         self.unsettled[number] = handle
-        self._numbers[handle] = number
-        self._service.in_streams[self.wanted.group, self.wanted.topic, handle] = self
         shown = write_receipt_handle(handle)
         data = encode_json(message_out(delivery.message, shown, delivery.delivery_attempt, self._body_as))
         request = self._request
@@ -189,13 +188,19 @@ class Stream:
         self._quiet = False
         if request.buffered() > self._high:
             self._pause()
-        if not self._explicit:
-            self._written.append((self._reactor.seconds() + self._resume_s, number))
-            self._subscription.grant(1)
-            if self._settle_call is None:
-                self._settle_call = self._reactor.callLater(self._resume_s, self._settle_written)
-            elif len(self._written) > _MAX_HELD:
-                self._settle_oldest()
+        if self._explicit:
+            self._numbers[handle] = number
+            self._service.in_streams[self.wanted.group, self.wanted.topic, handle] = self
+            return
+        self._written.append((self._reactor.seconds() + self._resume_s, number))
+        self._owed = owed = self._owed + 1
+        if owed >= self._grant_at:
+            self._owed = 0
+            self._subscription.grant(owed)
+        if self._settle_call is None:
+            self._settle_call = self._reactor.callLater(self._resume_s, self._settle_written)
+        elif len(self._written) > _MAX_HELD:
+            self._settle_oldest()
 
     def _list(self, shown: str) -> str:
         """The unsettled handles as text, the newest last."""
@@ -288,24 +293,38 @@ class Stream:
         written = self._written
         wait = _LOOK_S
         if not self._paused and not self._gone:
-            self._service.gateway.outbox.enter()
-            try:
-                while written and written[0][0] <= now:
-                    self._accept(written.popleft()[1])
-            finally:
-                self._service.gateway.outbox.leave()
+            due = []
+            while written and written[0][0] <= now:
+                due.append(written.popleft()[1])
+            self._accept(due)
             wait = written[0][0] - now if written else 0.0
         if written and not self._closed:
             self._settle_call = self._reactor.callLater(wait, self._settle_written)
 
     def _settle_oldest(self) -> None:
         if not self._paused:
-            self._accept(self._written.popleft()[1])
+            self._accept([self._written.popleft()[1] for _ in range(_MAX_HELD // 4)])
 
-    def _accept(self, number: int) -> None:
-        handle = self.unsettled.get(number)
-        if handle is not None:
-            self._settle(handle, Settlement.ACCEPT).addErrback(self._not_settled)
+    def _accept(self, numbers: list[int]) -> Deferred[None]:
+        """What an administrator, or the client, has settled meanwhile fails; nobody waits for that."""
+        handles = [handle for number in numbers if (handle := self.unsettled.pop(number, None)) is not None]
+        if self._explicit:
+            for handle in handles:
+                self._numbers.pop(handle, None)
+                self._service.in_streams.pop((self.wanted.group, self.wanted.topic, handle), None)
+        if not handles:
+            return succeed(None)
+        outbox = self._service.gateway.outbox
+        outbox.enter()
+        try:
+            settled: Deferred[dict[str, GatewayError]] = self._subscription.settle_many(handles, Settlement.ACCEPT)
+        finally:
+            outbox.leave()
+        return settled.addCallback(self._not_accepted)
+
+    def _not_accepted(self, failed: dict[str, GatewayError]) -> None:
+        for error in failed.values():
+            log.debug("not acknowledged: {reason}", reason=error.message)
 
     def _not_settled(self, failure: Any) -> None:
         log.debug("not acknowledged: {reason}", reason=failure.getErrorMessage())
@@ -314,12 +333,10 @@ class Stream:
 
     def end_at(self, call: Call, number: int) -> Deferred[Any]:
         """The client is back elsewhere and had everything up to this event. Fires when the rest is visible again."""
-        done = [
-            self._settle(handle, Settlement.ACCEPT).addErrback(self._not_settled)
-            for handle in self.handles_to(call, number)
-        ]
+        self.handles_to(call, number)  # whether it may
+        done = self._accept([one for one in self.unsettled if one <= number])
         self._gone = True
-        settled = DeferredList(done).addCallback(lambda _: self._close())
+        settled: Deferred[Any] = done.addCallback(lambda _: self._close())
         if not self._request.done:
             self._request.abort("its client has opened the stream again")
         return settled

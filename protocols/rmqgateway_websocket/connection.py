@@ -449,7 +449,9 @@ class Client:
             )
         if by_number:
             settlement, delay_ms = _SETTLEMENTS[type(frame)], getattr(frame, "delay_ms", 0)
-            done = self._consumer(frame.subscription).settle(frame.numbers, settlement, delay_ms)
+            settled = self._consumer(frame.subscription).settle(frame.numbers, settlement, delay_ms)
+            self._answer(frame.id, settled)
+            return
         elif isinstance(frame, frames.Ack):
             acked = commands.AckMessages(frame.group, frame.topic, frame.receipt_handles)
             self._answer(frame.id, maybeDeferred(self._gateway.execute, self._context, acked).addCallback(_check_acks))

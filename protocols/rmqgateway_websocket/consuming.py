@@ -70,27 +70,31 @@ class Consumer:
         """See ISubscriptionSink."""
         self._receiver.consumer_failed(self._name, error)
 
-    def settle(self, numbers: tuple[int, ...], settlement: Settlement, delay_ms: int) -> list[Deferred[None]]:
-        """Settle deliveries; each Deferred fires when that is durable.
+    def settle(self, numbers: tuple[int, ...], settlement: Settlement, delay_ms: int) -> Deferred[None]:
+        """Settle deliveries; fires when that is durable, or fails with the first error when the others are.
 
         :raise GatewayError: BAD_RECEIPT_HANDLE, naming the numbers that are not unsettled; the others are settled.
         """
-        done = []
+        handles = []
         unknown = []
         for number in numbers:
             handle = self.unsettled.pop(number, None)
             if handle is None:
                 unknown.append(str(number))
             else:
-                done.append(self.subscription.settle(handle, settlement, delay_ms))
+                handles.append(handle)
+        done: Deferred[dict[str, GatewayError]] = self.subscription.settle_many(handles, settlement, delay_ms)
         if unknown:
-            for one in done:
-                one.addErrback(_told)
             raise GatewayError(
                 Code.BAD_RECEIPT_HANDLE,
                 f"subscription {self._name}: nothing awaits a settlement under {', '.join(unknown[:20])}",
             )
-        return done
+        return done.addCallback(_first_error)
+
+
+def _first_error(failed: dict[str, GatewayError]) -> None:
+    for error in failed.values():
+        raise error
 
 
 def all_of(waiting: list[Deferred[None]]) -> Deferred[None]:
@@ -104,7 +108,3 @@ def all_of(waiting: list[Deferred[None]]) -> Deferred[None]:
                 result.raiseException()
 
     return DeferredList(waiting, consumeErrors=True).addCallback(outcome)
-
-
-def _told(_: object) -> None:
-    """The client is told of the wrong numbers already."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 import time
+from functools import lru_cache
 
 from rmqgateway.errors import WireError
 
@@ -42,6 +43,7 @@ def host_bytes(address: str, port: int) -> bytes:
     return packed + port.to_bytes(4, "big")
 
 
+@lru_cache(1024)
 def host_text(host: bytes) -> tuple[str, int]:
     """Address and port of the form that `host_bytes` makes.
 

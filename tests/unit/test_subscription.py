@@ -59,6 +59,11 @@ class FakeGateway:
         self.open.append((command, deferred))
         return deferred
 
+    def perform(self, context: Context, command: Command[Any], done: Any, token: Any) -> None:
+        self.execute(context, command).addCallbacks(
+            lambda reply: done(token, reply, None), lambda failure: done(token, None, failure.value)
+        )
+
     def waiting(self, kind: type[Any]) -> list[Any]:
         return [command for command, deferred in self.open if type(command) is kind and not deferred.called]
 
@@ -290,6 +295,60 @@ def test_accept_on_delivery() -> None:
     assert stage.loop.in_flight == 0
 
 
+def test_many_are_accepted_by_one_command_and_each_fails_alone() -> None:
+    stage = Stage()
+    stage.loop.grant(5)
+    stage.come("a", "b", "c")
+    done = stage.loop.settle_many(["a", "b", "x"], Settlement.ACCEPT)
+    (command,) = stage.gateway.waiting(AckMessages)
+    assert command.receipt_handles == ("a", "b")
+    assert not done.called and stage.loop.in_flight == 1
+    stage.gateway.answer(
+        AckMessages, AckResults((AckResult("a"), AckResult("b", Code.RECEIPT_HANDLE_EXPIRED.name, "too late")))
+    )
+    failed = result_of(done)
+    assert {handle: error.code for handle, error in failed.items()} == {
+        "b": Code.RECEIPT_HANDLE_EXPIRED,
+        "x": Code.BAD_RECEIPT_HANDLE,
+    }
+
+
+def test_many_that_fail_together() -> None:
+    stage = Stage()
+    stage.loop.grant(5)
+    stage.come("a", "b")
+    done = stage.loop.settle_many(["a", "b"], Settlement.ACCEPT)
+    stage.gateway.answer(AckMessages, GatewayError(Code.STORE_FAILED, "disk"))
+    assert {handle: error.code for handle, error in result_of(done).items()} == dict.fromkeys("ab", Code.STORE_FAILED)
+    assert result_of(stage.loop.settle_many([], Settlement.ACCEPT)) == {}
+
+
+def test_many_are_given_back_one_by_one() -> None:
+    stage = Stage()
+    stage.loop.grant(5)
+    stage.come("a", "b")
+    done = stage.loop.settle_many(["a", "b"], Settlement.RETRY_AFTER, 5000)
+    assert stage.changes() == [("a", 5000), ("b", 5000)]
+    stage.gateway.answer(ChangeInvisibleDuration, ChangedInvisibleDuration("a2"))
+    stage.gateway.answer(ChangeInvisibleDuration, GatewayError(Code.RECEIPT_HANDLE_EXPIRED, "gone"))
+    assert list(result_of(done)) == ["b"]
+
+
+def test_of_many_one_that_is_being_renewed_waits_for_its_new_handle() -> None:
+    stage = Stage()
+    stage.loop.grant(5)
+    stage.come("a")
+    stage.gateway.reactor.advance(20.1)
+    stage.come("b")
+    done = stage.loop.settle_many(["a", "b"], Settlement.ACCEPT)
+    assert [command.receipt_handles for command in stage.gateway.waiting(AckMessages)] == [("b",)]
+    stage.gateway.answer(ChangeInvisibleDuration, ChangedInvisibleDuration("a2"))
+    assert stage.gateway.waiting(AckMessages)[-1].receipt_handles == ("a2",)
+    for handle in ("b", "a2"):
+        stage.gateway.answer(AckMessages, AckResults((AckResult(handle),)))
+    assert result_of(done) == {}
+
+
 # Renewing.
 
 
@@ -308,7 +367,24 @@ def test_handles_are_renewed_until_settled_and_the_settlement_uses_the_newest() 
     stage.gateway.answer(ChangeInvisibleDuration, ChangedInvisibleDuration("a3"))
     stage.loop.settle("a", Settlement.ACCEPT)
     assert stage.gateway.waiting(AckMessages)[0].receipt_handles == ("a3",)
+    clock.advance(20.1)
+    assert len(stage.changes()) == 2
     assert clock.getDelayedCalls() == []
+
+
+def test_one_timer_renews_each_handle_when_it_is_due() -> None:
+    stage = Stage()
+    stage.loop.grant(5)
+    stage.come("a", "b")
+    clock = stage.gateway.reactor
+    clock.advance(5.0)
+    stage.come("c")
+    assert len(clock.getDelayedCalls()) == 1
+    stage.loop.settle("a", Settlement.ACCEPT)
+    clock.advance(15.1)
+    assert stage.changes() == [("b", 30_000)]
+    clock.advance(5.0)
+    assert stage.changes() == [("b", 30_000), ("c", 30_000)]
 
 
 def test_no_renewals_unless_wanted() -> None:
