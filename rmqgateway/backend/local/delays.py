@@ -7,7 +7,7 @@ between them delivers it again, never not at all. Source: ``ScheduleMessageServi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 
 import msgspec
 from twisted.internet.interfaces import IDelayedCall
@@ -50,6 +50,7 @@ class Delays(Component):
         self.offsets: dict[int, int] = {}
         self._levels: list[_Level] = []
         register_state(core.store, StateKind.DELAYS, self)
+        core.store.register_keeper(self)
 
     def start(self) -> None:
         topic = self.topics.find(names.SCHEDULE_TOPIC)
@@ -94,6 +95,17 @@ class Delays(Component):
             _log.error(
                 "a delayed message of topic {topic} is dropped: {error}", topic=topic.name, error=error
             )
+
+    # Retention (see `Keeper`): a level's messages go out in the order of their queue, so they stay until they are out.
+
+    def needed(self, topic_number: int, queue_id: int, end: int) -> Generator[None, None, int | None]:
+        if topic_number == self.topics.find(names.SCHEDULE_TOPIC).number and queue_id < len(self.delays_ms):
+            return None if self.offsets.get(queue_id + 1, 0) < end else 0
+        yield
+        return 0
+
+    def keep(self, topic_number: int, queue_id: int, end: int) -> Iterator[None]:
+        yield
 
     # State
 

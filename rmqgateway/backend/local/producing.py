@@ -46,6 +46,7 @@ _SPECIAL = frozenset(
 )
 _encode = stored_message.encode
 _plain = _SPECIAL.isdisjoint
+_STORED_TWICE = (MessageType.DELAY, MessageType.TRANSACTION)
 
 
 class Preparing(Protocol):
@@ -240,6 +241,7 @@ class Producing(Component):
             if command.check_type:
                 _check_type(topic, draft)
             if not _plain(draft.named):
+                self._check_delayed_size(draft)
                 self._writer.delivery_time(draft.named)  # raises before anything is stored
         places = [
             self._lite.ensure(topic, draft.named["__LITE_TOPIC"])
@@ -337,6 +339,16 @@ class Producing(Component):
             raise GatewayError(
                 Code.PROPERTIES_TOO_LARGE,
                 f"expected properties of at most {self._max_properties} bytes, got {len(message.properties)}",
+            )
+
+    def _check_delayed_size(self, draft: Draft) -> None:
+        """Those that are stored twice, now and when their time or their decision comes, may have a limit of their own."""
+        limit = self.core.settings.max_delayed_message_size
+        if 0 < limit < len(draft.body) and message_type(draft.named, draft.sys_flag) in _STORED_TWICE:
+            raise GatewayError(
+                Code.MESSAGE_TOO_LARGE,
+                f"expected a body of at most {limit} bytes of a transactional or delayed message"
+                f" (max_delayed_message_size), got {len(draft.body)}",
             )
 
     @staticmethod

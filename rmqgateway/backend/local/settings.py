@@ -56,6 +56,8 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     :ivar max_topics: topics that may exist at most, retry and dead-letter topics included.
     :ivar max_groups: consumer groups that may exist at most.
     :ivar max_message_size: bytes of one message's body.
+    :ivar max_delayed_message_size: bytes of the body of a transactional or delayed message (RocketMQ once had 65536); 0: as
+        any other message.
     :ivar max_batch_messages: messages of one send.
     :ivar max_properties_size: bytes of one message's properties; the wire's field holds at most 32767.
     :ivar pull_max_messages: messages of one pull.
@@ -88,6 +90,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_topics: int = 100_000
     max_groups: int = 100_000
     max_message_size: int = 4 * 1024 * 1024
+    max_delayed_message_size: int = 0
     max_batch_messages: int = 10_000
     max_properties_size: int = 32767
     pull_max_messages: int = 1024
@@ -126,7 +129,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             value = getattr(self, name)
             if value <= 0:
                 raise ValueError(f"{name}: expected more than 0, got {value}")
-        for name in ("retention_bytes", "cache_bytes", "long_poll_max_ms"):
+        for name in ("max_delayed_message_size", "retention_bytes", "cache_bytes", "long_poll_max_ms"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if self.max_properties_size > 32767:

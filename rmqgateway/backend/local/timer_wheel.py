@@ -7,7 +7,8 @@ by itself.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Generator, Iterator
 from heapq import heappop, heappush
 
 __all__ = ["TimerWheel"]
@@ -72,6 +73,53 @@ class TimerWheel:
             self.recalled.add((when, offset))
             self.count -= 1
 
+    def waiting_before(self, end: int) -> Generator[None, None, int]:
+        """How many pending timers have an offset before `end`: counted in slices, so others may come and go meanwhile."""
+        found = 0
+        for number, second in enumerate(list(self._seconds)):
+            pairs = self._seconds.get(second)
+            if pairs is not None and pairs and pairs[1] < end:
+                found += self._place(pairs, end)
+            if not number % 1000:
+                yield
+        return found
+
+    @staticmethod
+    def _place(pairs: array[int], end: int) -> int:
+        # They were added in the order of their offsets.
+        return bisect_left(range(len(pairs) // 2), end, key=lambda index: pairs[2 * index + 1])
+
+    def seconds(self) -> list[int]:
+        """Every second that has timers."""
+        return list(self._seconds)
+
+    def oldest(self, second: int, end: int, limit: int) -> tuple[list[tuple[int, int]], int]:
+        """The pending pairs among the first ones of a second with an offset before `end`; and the last offset that was
+        looked at, -1 if there is none."""
+        flat = self._seconds.get(second)
+        count = 0 if flat is None else min(self._place(flat, end), limit)
+        if flat is None or not count:
+            return [], -1
+        first = flat[: 2 * count]
+        pairs = zip(first[::2], first[1::2], strict=True)
+        return [pair for pair in pairs if pair > self.fired and pair not in self.recalled], first[-1]
+
+    def forget(self, second: int, last: int) -> None:
+        """The timers of a second up to this offset are others now."""
+        flat = self._seconds.get(second)
+        if flat is None:
+            return
+        count = self._place(flat, last + 1)
+        for index in range(0, 2 * count, 2):
+            pair = (flat[index], flat[index + 1])
+            if pair in self.recalled:
+                self.recalled.discard(pair)
+            elif pair > self.fired:
+                self.count -= 1
+        del flat[: 2 * count]
+        if self._sorted is not None and self._sorted[0] == second:
+            self._sorted = None
+
     def _pairs(self, second: int) -> list[tuple[int, int]]:
         """The pending pairs of a second, the first one last."""
         if self._sorted is None or self._sorted[0] != second:
@@ -93,6 +141,7 @@ class TimerWheel:
         All of one second; ask again after `fire`.
         """
         found: list[tuple[int, int, bool]] = []
+        self._pass_over_empty()
         if self._order and self._order[0] * _MS <= now:
             for pair in reversed(self._pairs(self._order[0])):
                 if pair[0] > now or len(found) >= limit:
@@ -102,10 +151,15 @@ class TimerWheel:
 
     def next_time(self) -> int | None:
         """When the first pending timer fires, or None."""
+        self._pass_over_empty()
         if not self._order:
             return None
         pairs = self._pairs(self._order[0])
         return pairs[-1][0] if pairs else self._order[0] * _MS
+
+    def _pass_over_empty(self) -> None:
+        while self._order and not self._seconds[self._order[0]]:
+            del self._seconds[heappop(self._order)]
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
         """(second, its array's bytes) of everything; `fired` and `recalled` say what of it is pending."""

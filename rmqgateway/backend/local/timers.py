@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import chain
 from typing import Any
 
@@ -36,7 +36,7 @@ TIMER_TOPIC = names.WHEEL_TIMER_TOPIC
 _REAL_TOPIC, _REAL_QUEUE, _OUT = "REAL_TOPIC", "REAL_QID", "TIMER_OUT_MS"
 _ASKED = ("TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS")
 _VERSION = b"\x01"
-_ADDED, _FIRED, _RECALLED = range(3)
+_ADDED, _FIRED, _RECALLED, _MOVED = range(4)
 #: So many timers fire in one go; the next ones in the next turn, so that others have theirs.
 _BATCH = 256
 _encode = msgspec.msgpack.Encoder().encode
@@ -53,6 +53,7 @@ class Timers(Component):
         self._writer = writer
         self._alarm = Alarm(core, self._fire)
         register_state(core.store, StateKind.TIMERS, self)
+        core.store.register_keeper(self)
 
     def handlers(self) -> Handlers:
         return {RecallMessage: self.recall}
@@ -149,16 +150,52 @@ class Timers(Component):
             "the delayed message at offset {offset} of {topic} is gone", offset=offset, topic=TIMER_TOPIC
         )
 
+    # Retention (see `Keeper`): a message that waits is stored again before its segment goes.
+
+    def needed(self, topic_number: int, queue_id: int, end: int) -> Generator[None, None, int | None]:
+        if topic_number != self._topics.find(TIMER_TOPIC).number:
+            return 0
+        return (yield from self.wheel.waiting_before(end))
+
+    def keep(self, topic_number: int, queue_id: int, end: int) -> Iterator[None]:
+        waiting = self._topics.find(TIMER_TOPIC)
+        stored = waiting.queue(0).stored
+        for number, second in enumerate(self.wheel.seconds()):
+            while True:
+                pairs, last = self.wheel.oldest(second, end, _BATCH)
+                if last < 0:
+                    break
+                moved: list[int] = []
+                for when, offset in pairs:
+                    for message in stored.read(offset, 1, 1):
+                        if stored_message.queue_offset(message) == offset:
+                            put = self._writer.put(Draft.from_stored(message, waiting, 0))
+                            moved += (when, put.queue_offset)
+                self._moved(second, last, moved)
+                # One record: after a crash either the old ones wait or the new ones.
+                self._append([_MOVED, second, last, moved])
+                yield
+            if not number % 1000:
+                yield
+        self._plan()
+
+    def _moved(self, second: int, last: int, pairs: list[int]) -> None:
+        self.wheel.forget(second, last)
+        for when, offset in zip(pairs[::2], pairs[1::2], strict=True):
+            self.wheel.add(when, offset)
+
     # The log (see `State`).
 
     def apply(self, payload: bytes) -> None:
-        kind, when, offset = _decode(payload[1:])
+        kind, when, offset, *moved = _decode(payload[1:])
         if kind == _ADDED:
             self.wheel.add(when, offset)
         elif kind == _FIRED:
             self.wheel.fire(when, offset)
-        else:
+        elif kind == _RECALLED:
             self.wheel.recall(when, offset)
+        else:
+            self._moved(when, offset, moved[0])
 
     def snapshot(self) -> Iterator[bytes]:
         # The store takes the pieces later: what it gets is a copy of now.

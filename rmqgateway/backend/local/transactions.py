@@ -8,7 +8,7 @@ transaction is never half visible. Source of the meaning: ``TransactionalMessage
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -41,7 +41,7 @@ HALF_TOPIC = names.HALF_TOPIC
 DISCARDED_TOPIC = names.TRANS_CHECK_MAX_TIME_TOPIC
 _REAL_TOPIC, _REAL_QUEUE = "REAL_TOPIC", "REAL_QID"
 _VERSION = b"\x01"
-_PREPARED, _CHECKED, _ENDED = range(3)
+_PREPARED, _CHECKED, _ENDED, _MOVED = range(4)
 _BATCH = 128
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
@@ -74,6 +74,7 @@ class Transactions(Component):
         #: Whether a member of a producer group may be shown a half message of a topic; set by the backend.
         self.may_publish: Callable[[ISession, str], bool] = lambda session, topic: True
         register_state(core.store, StateKind.TRANSACTIONS, self)
+        core.store.register_keeper(self)
 
     @property
     def undecided(self) -> int:
@@ -148,9 +149,7 @@ class Transactions(Component):
                 Code.BAD_REQUEST,
                 f"transaction resolution: expected 0 (unknown), 8 (commit) or 12 (roll back), got {command.resolution}",
             )
-        offset = (
-            command.queue_offset if command.queue_offset >= 0 else self._by_id.get(command.transaction_id, -1)
-        )
+        offset = self._offset(command)
         if offset not in self._halves:
             raise GatewayError(
                 Code.TRANSACTION_NOT_FOUND,
@@ -166,6 +165,20 @@ class Transactions(Component):
         self._end(offset)
         return self.core.durable(None)
 
+    def _offset(self, command: EndTransaction) -> int:
+        """Where the half message is: where it is said to be, or where it was stored again since (`keep`)."""
+        said = command.queue_offset
+        if said in self._halves:
+            return said
+        now_at = self._by_id.get(command.transaction_id, -1)
+        if said < 0:
+            return now_at
+        if said < now_at:
+            before = self._read(said)
+            if before is None or _unique_key(before) == command.transaction_id:
+                return now_at
+        return -1
+
     def _check_caller(self, context: Context, command: EndTransaction, message: bytes) -> None:
         named = decode_properties(stored_message.properties(message))
         group = named.get("PGROUP", "")
@@ -174,7 +187,8 @@ class Transactions(Component):
                 Code.FORBIDDEN,
                 f"the half message is of producer group {group!r}, not of {command.producer_group[:200]!r}",
             )
-        if 0 <= command.physical_offset != stored_message.physical_offset(message):
+        same = command.queue_offset == stored_message.queue_offset(message)
+        if same and 0 <= command.physical_offset != stored_message.physical_offset(message):
             raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message at this offset is another one")
         topic = named.get(_REAL_TOPIC, "")
         if not command.topic:
@@ -289,6 +303,37 @@ class Transactions(Component):
         _log.warn("a half message of {group} was given up after its last check", group=_group(message))
         self._end(offset)
 
+    # Retention (see `Keeper`): an undecided half message is stored again before its segment goes.
+
+    def needed(self, topic_number: int, queue_id: int, end: int) -> Generator[None, None, int | None]:
+        found = 0
+        if topic_number == self._topics.find(HALF_TOPIC).number:
+            for number, offset in enumerate(list(self._halves)):
+                found += offset < end
+                if not number % 10_000:
+                    yield
+        return found
+
+    def keep(self, topic_number: int, queue_id: int, end: int) -> Iterator[None]:
+        for number, offset in enumerate(list(self._halves)):
+            half = self._halves.get(offset) if offset < end else None
+            message = None if half is None else self._read(offset)
+            if half is not None and message is not None:
+                put = self._writer.put(Draft.from_stored(message, self._topics.find(HALF_TOPIC), 0))
+                self._moved(offset, put.queue_offset)
+                self._append([_MOVED, offset, "", put.queue_offset])
+            if not number % 100:
+                yield
+        self._plan()
+
+    def _moved(self, old: int, new: int) -> None:
+        half = self._halves.pop(old, None)
+        if half is not None:
+            self._halves[new] = half
+            if self._by_id.get(half.transaction_id) == old:
+                self._by_id[half.transaction_id] = new
+            heappush(self._checks, (half.check_at, new))
+
     # State.
 
     def _append(self, change: list[Any]) -> None:
@@ -310,6 +355,8 @@ class Transactions(Component):
             self._prepared(offset, transaction_id, check_at)
         elif kind == _ENDED:
             self._ended(offset)
+        elif kind == _MOVED:
+            self._moved(offset, check_at)
         else:
             half = self._halves.get(offset)
             if half is not None:
@@ -332,6 +379,10 @@ class Transactions(Component):
 
 def _group(message: bytes) -> str:
     return decode_properties(stored_message.properties(message)).get("PGROUP", "")
+
+
+def _unique_key(message: bytes) -> str:
+    return decode_properties(stored_message.properties(message)).get("UNIQ_KEY", "")
 
 
 def _as_real(draft: Draft, message: bytes) -> bytes:

@@ -26,7 +26,7 @@ from rmqgateway.backend.store.directory import StoreDirectory
 from rmqgateway.backend.store.disk import Disk
 from rmqgateway.backend.store.durable_queue import DurableQueue, timestamp_of
 from rmqgateway.backend.store.housekeeping import Housekeeping
-from rmqgateway.backend.store.interfaces import IMessageStore, Scope
+from rmqgateway.backend.store.interfaces import IMessageStore, Keeper, Scope
 from rmqgateway.backend.store.metadata import LogMetadata
 from rmqgateway.backend.store.records import (
     DROP,
@@ -106,6 +106,7 @@ class DurableStore:
         self.restore: dict[int, Callable[[bytes], None]] = {}
         self.apply: dict[int, Callable[[bytes], None]] = {}
         self.snapshot: dict[int, Callable[[], Iterable[bytes]]] = {}
+        self.keepers: list[Keeper] = []
         self.on_message: Callable[[int, int, int, memoryview], None] | None = None
         self.log = Log(self.disk, self.settings.read_ahead_bytes, self.settings.index_files)
         self.queues: dict[int, DurableQueue] = {}
@@ -154,6 +155,10 @@ class DurableStore:
     def register_replay(self, on_message: Callable[[int, int, int, memoryview], None]) -> None:
         """See IMessageStore."""
         self.on_message = on_message
+
+    def register_keeper(self, keeper: Keeper) -> None:
+        """See IMessageStore."""
+        self.keepers.append(keeper)
 
     def open(self) -> None:
         """See IMessageStore."""

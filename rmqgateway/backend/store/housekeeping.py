@@ -10,7 +10,7 @@ import os
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall
@@ -19,9 +19,11 @@ from twisted.logger import Logger
 from rmqgateway.backend.store.records import SEGMENT_HEADER
 from rmqgateway.backend.store.sidecar import KeyTable, SidecarHeader, build_parts
 from rmqgateway.backend.store.snapshot import SnapshotWriter, frames, snapshot_path
+from rmqgateway.errors import StoreError
 
 if TYPE_CHECKING:
     from rmqgateway.backend.store.durable import DurableStore
+    from rmqgateway.backend.store.interfaces import Keeper
     from rmqgateway.backend.store.segment import Segment
 
 __all__ = ["Housekeeping", "index_parts"]
@@ -65,6 +67,7 @@ class Housekeeping:
         self._snapshot_number = 0
         self._snapshotting = False
         self._failed: list[Segment] = []
+        self._crowded: Segment | None = None
         self._stopped: Callable[[object], None] | None = None
 
     # Timers and slices.
@@ -287,12 +290,22 @@ class Housekeeping:
         settings, log = store.settings, store.log
         oldest_time = (store.now() - settings.retention_seconds) * 1000
         total = sum(segment.size for segment in log.segments)
+        last = log.segments[-1]
         while len(log.segments) > 1:
             segment = log.segments[0]
             if segment.header is None or segment.end > self.covered or segment is store.active:
                 return
+            if segment is last:
+                return  # where this pass appended again what is needed: not in a circle
             too_much = settings.retention_bytes and total > settings.retention_bytes
             if not too_much and segment.header.max_time >= oldest_time:
+                return
+            try:
+                kept = yield from self._keep(segment, segment.header.max_time >= oldest_time)
+            except StoreError as error:
+                _log.warn("retention waits, since the store takes nothing: {reason}", reason=str(error))
+                return
+            if not kept:
                 return
             total -= segment.size
             for number, (key, first, count) in enumerate(store.index_of(segment).entries()):
@@ -308,3 +321,47 @@ class Housekeeping:
             self._wait(lambda path=segment.path: store.disk.unlink(path), lambda error: None)  # type: ignore[misc]
             _log.info("dropped {path}: {size} bytes", path=segment.path, size=segment.size - SEGMENT_HEADER)
             yield
+
+    def _keep(self, segment: Segment, by_size: bool) -> Generator[None, None, bool]:
+        """Have what is needed of a segment appended again, and wait until that is durable; False: it must stay.
+
+        One that is out of date goes in any case. One that is only too much stays if half of it is needed: to write
+        that again and again would make no room.
+        """
+        store = self._store
+        if not store.keepers:
+            return True
+        found: list[tuple[Keeper, int, int, int]] = []
+        messages = needed = 0
+        for number, (key, first, count) in enumerate(store.index_of(segment).entries()):
+            messages += count
+            if key in store.queues:
+                place = (key >> 32, key & 0xFFFF_FFFF, first + count)
+                for keeper in store.keepers:
+                    many = yield from keeper.needed(*place)
+                    if many is None:
+                        return False
+                    if many:
+                        needed += many
+                        found.append((keeper, *place))
+            if not number % 500:
+                yield
+        if by_size and needed * 2 > messages:
+            if segment is not self._crowded:
+                self._crowded = segment
+                _log.warn(
+                    "the log stays larger than retention_bytes: {needed} of {messages} messages of {path} still wait for"
+                    " their time or their transaction",
+                    needed=needed,
+                    messages=messages,
+                    path=segment.path,
+                )
+            return False
+        for keeper, topic_number, queue_id, end in found:
+            yield from keeper.keep(topic_number, queue_id, end)
+        if found:
+            errors: list[BaseException] = []
+            self._wait_durable(lambda error: None if error is None else errors.append(error))
+            yield
+            return not errors
+        return True

@@ -6,13 +6,13 @@ and never again (`topic_number`, `queue_id`), so no name from the wire ever beco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-__all__ = ["IMessageStore", "IMetadata", "IStoredQueue", "Scope"]
+__all__ = ["IMessageStore", "IMetadata", "IStoredQueue", "Keeper", "Scope"]
 
 
 class Scope(Protocol):
@@ -23,6 +23,22 @@ class Scope(Protocol):
 
     def leave(self) -> None:
         """End."""
+
+
+class Keeper(Protocol):
+    """Somebody who still needs messages that retention is about to drop (`IMessageStore.register_keeper`).
+
+    Both methods are generators: housekeeping runs them in slices, other things happen between.
+    """
+
+    def needed(self, topic_number: int, queue_id: int, end: int) -> Generator[None, None, int | None]:
+        """How many messages of this queue before the offset `end` are needed; None: they must stay where they are."""
+
+    def keep(self, topic_number: int, queue_id: int, end: int) -> Iterator[None]:
+        """Append again what is needed of this queue before the offset `end`.
+
+        :raise StoreError: the store takes nothing at present; it is tried again later.
+        """
 
 
 class IStoredQueue(Interface):
@@ -119,6 +135,9 @@ class IMessageStore(Interface):
     def register_replay(on_message: Callable[[int, int, int, memoryview], None]) -> None:
         """Say, before `open`, who wants to see each message appended since the last snapshot, in the order of the log
         between the state payloads: (topic_number, queue_id, queue_offset, message)."""
+
+    def register_keeper(keeper: Keeper) -> None:
+        """Say, before `open`, who is to be asked before messages are dropped by retention."""
 
     def open() -> None:
         """Lock the directory, read what is there, cut a damaged tail, move damage aside. Synchronous.

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rmqgateway.backend.store.interfaces import IMessageStore, IMetadata, IStoredQueue, Scope
+from rmqgateway.backend.store.interfaces import IMessageStore, IMetadata, IStoredQueue, Keeper, Scope
 from rmqgateway.errors import Code, StoreError
 
 __all__ = ["MemoryContents", "MemoryMetadata", "MemoryQueue", "MemoryStore"]
@@ -161,6 +161,7 @@ class MemoryStore:
 
     def __init__(self, clock: IReactorTime, contents: MemoryContents | None = None, *, manual: bool = False) -> None:
         self.contents = contents if contents is not None else MemoryContents()
+        self.keepers: list[Keeper] = []
         self.failed: str | None = None
         self.is_full = False
         self.scope: Scope | None = None
@@ -194,6 +195,10 @@ class MemoryStore:
     def register_replay(self, on_message: Callable[[int, int, int, memoryview], None]) -> None:
         """See IMessageStore."""
         self._on_message = on_message
+
+    def register_keeper(self, keeper: Keeper) -> None:
+        """See IMessageStore."""
+        self.keepers.append(keeper)
 
     def open(self) -> None:
         """See IMessageStore."""

@@ -291,3 +291,18 @@ def test_a_reply_reaches_the_client_that_asked(world: World, session: TestSessio
     with pytest.raises(GatewayError) as caught:
         world.execute(session, SendReply("DefaultCluster_REPLY_TOPIC", Message(b"!")))
     assert caught.value.code is Code.BAD_MESSAGE
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"TRAN_MSG": "true", "PGROUP": "p"}, {"DELAY": "3"}, {"TIMER_DELAY_SEC": "60"}, {"TIMER_DELAY_MS": "60000"}],
+)
+def test_what_is_stored_twice_may_have_a_limit_of_its_own(named: dict[str, str]) -> None:
+    limited = World(LocalSettings(max_delayed_message_size=100))
+    session = limited.session()
+    large = SendMessages("t", (Message(b"x" * 101, properties(**named), 0),))
+    assert refused(limited, session, large) is Code.MESSAGE_TOO_LARGE
+    limited.execute(session, SendMessages("t", (Message(b"x" * 100, properties(**named), 0),)))
+    limited.execute(session, SendMessages("t", (Message(b"x" * 101, properties(__SHARDINGKEY="a"), 0),)))
+    free = World()
+    free.execute(free.session(), large)
