@@ -120,6 +120,13 @@ class IRequest(Interface):
     def consumed(count: int) -> None:
         """That many bytes of the body were dealt with."""
 
+    def also(name: bytes, value: bytes) -> None:
+        """Have the response say this besides: for what differs with each one (a request id), since the headers that
+        `start` and `respond` are given are kept encoded. `name` in lower case, one that the headers do not have.
+
+        :raise ValueError: the value has line ends.
+        """
+
     def start(status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Send the head of the response."""
 

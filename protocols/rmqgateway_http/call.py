@@ -127,7 +127,7 @@ class Call:
         if request.done:
             return
         if self.context.request_id:
-            headers += ((b"x-request-id", self.context.request_id.encode()),)
+            request.also(b"x-request-id", self.context.request_id.encode())
         least = self.settings.gzip_from
         if least and len(body) >= least and takes_gzip(request.fields.get(b"accept-encoding")):
             body = compress(body)

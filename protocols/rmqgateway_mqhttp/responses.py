@@ -21,16 +21,17 @@ log = Logger(namespace="rmqgateway_mqhttp")
 # The Python SDK looks for x-mq-request-id in lower case; Node's parses a body only under this type.
 _TYPE = (b"content-type", b"text/xml;charset=utf-8")
 _VERSION = (b"x-mq-version", b"2015-06-06")
+_WITHOUT_BODY, _WITH_BODY = (_VERSION,), (_TYPE, _VERSION)
 _UNFORESEEN = Refused(500, "InternalServerError", "the gateway's log has the cause")
 
 
 def answer(request: IRequest, status: int, body: bytes = b"") -> None:
     """Answer; with 204 there is no body."""
-    request_id = (b"x-mq-request-id", request.context.request_id.encode())
+    request.also(b"x-mq-request-id", request.context.request_id.encode())
     if status == 204:
-        request.respond(204, (request_id, _VERSION))
+        request.respond(204, _WITHOUT_BODY)
     else:
-        request.respond(status, (_TYPE, request_id, _VERSION), body)
+        request.respond(status, _WITH_BODY, body)
 
 
 def refuse(request: IRequest, error: Exception) -> None:

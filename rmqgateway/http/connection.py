@@ -129,7 +129,7 @@ class HttpConnection(Protocol):
         return True
 
     def _admit(self, request: Request) -> bool:
-        """Whether a browser may send this from the page that it is on; if so, what to tell it is in ``request.cors``."""
+        """Whether a browser may send this from the page that it is on; if so, what to tell it is in ``request.more``."""
         fields = request.fields
         origin = fields.get(b"origin")
         if origin is None:
@@ -149,7 +149,7 @@ class HttpConnection(Protocol):
         if request.method == "OPTIONS" and b"access-control-request-method" in fields:
             self.server.answer_preflight(request, origin)
             return False
-        request.cors = self.server.cors_headers(request, origin)
+        request.more = self.server.cors_headers(request, origin)
         return True
 
     # The session.

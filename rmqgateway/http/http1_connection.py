@@ -36,7 +36,7 @@ class Http1Protocol(HttpConnection):
     def __init__(self, server: HttpServer, information: ConnectionInformation) -> None:
         super().__init__(server, information)
         self.request: Http1Request | None = None
-        self._decoder = Http1Decoder(self.settings.max_head)
+        self._decoder = Http1Decoder(self.settings.max_head, heads=server.heads)
         self._between_since = self._heard
         self._head_since = self._heard
         self._skipping = 0  # bytes of an unwanted body that may still come

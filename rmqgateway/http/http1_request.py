@@ -40,10 +40,10 @@ class Http1Request(Request):
             return
         if self.started:
             raise RuntimeError("the response has begun already")
-        if self.cors:
-            headers = (*headers, *self.cors)
         connection = self.connection
         head, has_length = connection.server.head1(status, headers)
+        if self.more:
+            head += b"".join([b"%b: %b\r\n" % field for field in self.more])
         self.started = True
         self._with_body = self.method != "HEAD" and status not in _WITHOUT_BODY
         if has_length:
@@ -95,10 +95,10 @@ class Http1Request(Request):
             return
         if self.started:
             raise RuntimeError("the response has begun already")
-        if self.cors:
-            headers = (*headers, *self.cors)
         connection = self.connection
         head, has_length = connection.server.head1(status, headers)
+        if self.more:
+            head += b"".join([b"%b: %b\r\n" % field for field in self.more])
         if has_length and self.method != "HEAD" and status not in _WITHOUT_BODY and _length(headers) != len(body):
             raise ValueError(f"response header content-length: expected {len(body)}")
         self.started = True

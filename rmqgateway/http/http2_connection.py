@@ -57,10 +57,8 @@ class Http2Request(Request):
     def start(self, status: int, headers: Sequence[Header] = ()) -> None:
         if self.done:
             return
-        if self.cors:
-            headers = (*headers, *self.cors)
         connection = self.connection
-        self.http2.send_headers(self.stream, connection.server.head2(status, headers))
+        self.http2.send_headers(self.stream, connection.server.head2(status, headers) + self.more)
         self.started = True
         connection.written()
 
@@ -87,10 +85,10 @@ class Http2Request(Request):
     ) -> None:
         if self.done:
             return
-        if self.cors:
-            headers = (*headers, *self.cors)
         connection = self.connection
         head = connection.server.head2(status, headers)
+        if self.more:
+            head += self.more
         http2 = self.http2
         if not connection.receiving:
             http2.tick(connection.now())  # what has to wait waits from now on

@@ -67,7 +67,7 @@ class Request:
     has_windows = False  # the client may send so much until it is consumed, or answered
     registered = False  # the connection knows callbacks of this request
     trailers: Sequence[Header] = ()
-    cors: tuple[Header, ...] = ()  # what every response to this request says besides
+    more: tuple[Header, ...] = ()  # what the response to this request says besides
     _receiver: Callable[[bytes, bool], None] | None = None
     _whole: Deferred[bytes] | None = None
     _held: list[bytes] | None = None
@@ -261,6 +261,12 @@ class Request:
     def start(self, status: int, headers: Sequence[Header] = ()) -> None:
         """See IRequest."""
         raise NotImplementedError
+
+    def also(self, name: bytes, value: bytes) -> None:
+        """See IRequest."""
+        if b"\r" in value or b"\n" in value or b"\0" in value:
+            raise ValueError(f"response header {name!r}: expected a value without line ends")
+        self.more += ((name, value),)
 
     def write(self, data: bytes) -> None:
         """See IRequest."""

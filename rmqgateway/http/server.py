@@ -12,7 +12,7 @@ from rmqgateway.http.router import RouteConflict, Router
 from rmqgateway.http.settings import HttpSettings
 from rmqgateway.interfaces import IConnectionFrontEnd, IRequestFrontEnd, IWebSocketFrontEnd
 from rmqgateway.recognition import Found
-from rmqgateway.wire.http1 import reason_phrase
+from rmqgateway.wire.http1 import RequestHead, reason_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,6 +44,7 @@ class HttpServer:
     """Serves some front-ends over HTTP.
 
     :param front_ends: all that are served, of every kind. :param wall: seconds since 1970.
+    :ivar heads: of requests over HTTP/1.1, as `Http1Decoder` keeps them.
     :raise RouteConflict: two routes, or two sub-protocols, want the same.
     """
 
@@ -71,6 +72,7 @@ class HttpServer:
             from rmqgateway.http.websocket import check_acceleration
 
             check_acceleration()
+        self.heads: dict[bytes, RequestHead] = {}
         self._wall = wall
         self._second = -1
         self._date = b""

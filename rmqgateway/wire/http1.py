@@ -89,6 +89,10 @@ class RequestEnd(msgspec.Struct, frozen=True, gc=False):
     trailers: Headers = []
 
 
+#: Heads up to this size are kept parsed, so many of them.
+_KEPT_HEAD, _KEPT_HEADS = 1024, 512
+_END = RequestEnd()
+
 Event: TypeAlias = "RequestHead | BodyData | RequestEnd"
 
 _HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_CRLF, _TRAILERS, _HELD, _FAILED, _UPGRADED = range(9)
@@ -98,12 +102,18 @@ class Http1Decoder:
     """Requests of one connection.
 
     :param max_head: bytes of request line and fields; servers choose 8 to 64 KiB. :param max_fields: how many fields.
-    :param max_trailers: bytes of trailers.
+    :param max_trailers: bytes of trailers. :param heads: parsed heads by their bytes, shared by the connections of a server
+        and bounded here: clients that keep a connection alive send the same one again and again.
     """
 
     def __init__(
-        self, max_head: int = 32 * 1024, max_fields: int = 128, max_trailers: int = 8 * 1024
+        self,
+        max_head: int = 32 * 1024,
+        max_fields: int = 128,
+        max_trailers: int = 8 * 1024,
+        heads: dict[bytes, RequestHead] | None = None,
     ) -> None:
+        self._heads = {} if heads is None else heads
         self._max_head = max_head
         self._max_fields = max_fields
         self._max_trailers = max_trailers
@@ -129,7 +139,18 @@ class Http1Decoder:
 
         :raise Http1Error: what was expected and what came; the decoder takes nothing more.
         """
-        self._buffer += data
+        buffer = self._buffer
+        if self._state == _HEAD and not buffer:
+            # The usual case: one request, whole, with a head that came before.
+            end = data.find(b"\r\n\r\n", 0, _KEPT_HEAD)
+            if end > 0:
+                head = self._heads.get(data[:end])
+                if head is not None:
+                    end += 4
+                    if head.content_length == len(data) - end:
+                        self._state = _HELD
+                        return [head, BodyData(data[end:]), _END] if head.content_length else [head, _END]
+        buffer += data
         return self._advance()
 
     def next_request(self) -> list[Event]:
@@ -180,7 +201,13 @@ class Http1Decoder:
         head = bytes(buffer[:end])
         del buffer[: end + 4]
         self._searched = 0
-        request = self._parse_head(head)
+        request = self._heads.get(head)
+        if request is None:
+            request = self._parse_head(head)
+            if end <= _KEPT_HEAD:
+                if len(self._heads) >= _KEPT_HEADS:
+                    self._heads.clear()
+                self._heads[head] = request
         events.append(request)
         if request.content_length is None:
             self._state = _CHUNK_SIZE

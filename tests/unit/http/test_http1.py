@@ -526,3 +526,25 @@ def test_a_malformed_body_behind_a_begun_response_breaks_it_off() -> None:
     client.send(b"zz\r\n")
     assert client.closed
     assert "malformed" in gone[0]
+
+
+def test_what_differs_with_each_response_leaves_the_kept_heads_alone() -> None:
+    def answer(request: Any) -> None:
+        request.also(b"x-request-id", request.header(b"x-request-id"))
+        request.respond(200, ((b"content-type", b"text/plain"),), b"ok")
+
+    client = World().http(Serves(answer))
+    for number in range(5):
+        answered = client.request("GET", "/", [("X-Request-Id", f"n{number}")])
+        assert answered.header("x-request-id") == f"n{number}"
+        assert answered.header("content-type") == "text/plain"
+    assert len(client.server._heads1) == 1
+
+
+def test_no_line_ends_get_into_a_header() -> None:
+    def answer(request: Any) -> None:
+        with pytest.raises(ValueError, match="line ends"):
+            request.also(b"x-a", b"b\r\nc: d")
+        request.respond(204, ())
+
+    assert World().http(Serves(answer)).request("GET", "/").status == 204

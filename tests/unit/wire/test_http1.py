@@ -213,3 +213,35 @@ def test_responses() -> None:
     assert encode_chunk(b"x" * 17) == b"11\r\n" + b"x" * 17 + b"\r\n"
     assert last_chunk([(b"t", b"v")]) == b"0\r\nt: v\r\n\r\n"
     assert reason_phrase(429) == b"Too Many Requests" and reason_phrase(799) == b"Unknown"
+
+
+def test_a_head_that_came_before_is_not_parsed_again_and_means_the_same() -> None:
+    heads: dict[bytes, RequestHead] = {}
+    first = Http1Decoder(heads=heads)
+    cold = first.receive_data(POST)
+    (known,) = heads.values()
+    for other in (first, Http1Decoder(heads=heads)):
+        other.next_request()
+        warm = other.receive_data(POST)
+        assert warm == cold
+        assert warm[0] is known
+        assert not other.between_requests and other.buffered == 0
+    assert len(heads) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 20, len(POST) - 5, len(POST) - 1])
+def test_a_known_head_may_come_in_pieces_and_with_more_behind_it(cut: int) -> None:
+    heads: dict[bytes, RequestHead] = {}
+    Http1Decoder(heads=heads).receive_data(POST)
+    decoder = Http1Decoder(heads=heads)
+    pieces = [POST[:cut], POST[cut:] + GET + GET]
+    assert summary(read_all(decoder, pieces)) == summary(read_all(Http1Decoder(), pieces))
+
+
+def test_heads_are_kept_within_bounds() -> None:
+    heads: dict[bytes, RequestHead] = {}
+    for number in range(2000):
+        Http1Decoder(heads=heads).receive_data(b"GET /%d HTTP/1.1\r\nhost: h\r\n\r\n" % number)
+    Http1Decoder(heads=heads).receive_data(b"GET /%s HTTP/1.1\r\nhost: h\r\n\r\n" % (b"x" * 2000))
+    assert 0 < len(heads) <= 512
+    assert max(map(len, heads)) <= 1024
