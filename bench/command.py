@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.disk import sync_latency
-from bench.load import build, build_http
+from bench.load import build, build_go
 from bench.nchan import nchan_folder
 from bench.parts import PARTS
 from bench.process import ServerFailed
@@ -42,13 +42,15 @@ def main() -> int:
     status = 0
     try:
         jars = None
-        if any(each.kind == "apache" for part in parts for each in part.instances):
+        if any(each.kind in ("apache", "proxy") for part in parts for each in part.instances):
             jars = options.rocketmq_jars or apache_jars(build_directory)
         programs = {"remoting": build(build_directory)}
         nchan = None
         if any(row.load.program == "http" for part in parts for row in part.rows):
-            programs["http"] = build_http(build_directory)
+            programs["http"] = build_go(build_directory, "http")
             nchan = nchan_folder(options.nchan) if "nchan" in options.servers else None
+        if any(row.load.program == "grpc" for part in parts for row in part.rows):
+            programs["grpc"] = build_go(build_directory, "grpc")
         session = Session(data, programs, jars, pace, nchan)
         for part in parts:
             if part.instances:
@@ -70,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each row instead of 5")
     parser.add_argument("--seconds", type=float, help="length of each measurement instead of 5")
     parser.add_argument("--rows", action="append", metavar="PART", help="only parts with this in their name")
-    parser.add_argument("--servers", default="gateway,apache,nchan", type=lambda text: text.split(","))
+    parser.add_argument("--servers", default="gateway,apache,proxy,nchan", type=lambda text: text.split(","))
     parser.add_argument("--output", type=Path, help="Markdown file; raw JSON goes beside it")
     parser.add_argument("--data-dir", type=Path, help="on the disk to measure (default: .build/bench/data)")
     parser.add_argument("--rocketmq-jars", type=Path, help="Apache RocketMQ's jars instead of Maven's")
@@ -84,7 +86,7 @@ def _wanted(part: Part, names: list[str] | None) -> bool:
 
 def _chosen(part: Part, servers: list[str]) -> Part:
     instances = tuple(each for each in part.instances if each.kind in servers)
-    return Part(part.name, instances, part.rows, part.fresh, part.memory)
+    return replace(part, instances=instances)
 
 
 def _about(data: Path, quick: bool) -> list[str]:

@@ -12,10 +12,9 @@ from typing import IO, TypeAlias
 
 from bench.process import ServerFailed
 
-__all__ = ["Generator", "Outcome", "build", "build_http"]
+__all__ = ["Generator", "Outcome", "build", "build_go"]
 
 SOURCES = Path(__file__).resolve().parent / "generator"
-HTTP_SOURCES = SOURCES.with_name("generator_http")
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror")
 
 Outcome: TypeAlias = dict[str, object]
@@ -39,15 +38,20 @@ def build(directory: Path) -> Path:
     return target
 
 
-def build_http(directory: Path) -> Path:
-    """The compiled generator of HTTP. Raises ServerFailed without Go or when it refuses."""
+def build_go(directory: Path, name: str) -> Path:
+    """The compiled generator of HTTP, or of gRPC. Raises ServerFailed without Go or when it refuses."""
     go = shutil.which("go")
     if go is None:
-        raise ServerFailed("go is missing: apt-get install golang-go, or leave out the rows of http")
-    target = directory.absolute() / "generator_http"
+        raise ServerFailed(f"go is missing: apt-get install golang-go, or leave out the rows of {name}")
+    target = directory.absolute() / f"generator_{name}"
     environment = {**os.environ, "CGO_ENABLED": "0"}
     done = subprocess.run(
-        [go, "build", "-o", str(target), "."], cwd=HTTP_SOURCES, env=environment, stderr=subprocess.PIPE, text=True, check=False
+        [go, "build", "-o", str(target), "."],
+        cwd=SOURCES.with_name(f"generator_{name}"),
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise ServerFailed(done.stderr)

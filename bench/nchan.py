@@ -34,7 +34,7 @@ class Nchan:
     broker_name = ""
 
     def __init__(self, directory: Path, folder: Path) -> None:
-        self.port = free_port()
+        self.port = self.grpc_port = free_port()
         self.processes: list[Process] = []
         self._directory = directory
         self._folder = folder

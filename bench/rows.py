@@ -70,7 +70,8 @@ class Part:
     """Rows on the same running instances, which start before the first row and end after the last.
 
     ``fresh`` starts and ends an instance for every sample instead. ``memory`` are upper limits in MB of what
-    an instance holds after the last row.
+    an instance holds after the last row. ``warm_up`` replaces the Remoting sends and pulls before the first row; the
+    time is shared equally among those of its loads that have no count.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Part:
     rows: tuple[Row, ...]
     fresh: bool = False
     memory: tuple[tuple[str, float], ...] = field(default=())
+    warm_up: tuple[Load, ...] = ()
 
 
 def _load(mode: str, connections: int, in_flight: int, **options: int | str) -> Load:

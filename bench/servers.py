@@ -21,9 +21,10 @@ OPENED = ("java.base/java.nio", "java.base/sun.nio.ch", "java.base/java.lang", "
 
 
 class Server(Protocol):
-    """Something that serves Remoting on ``port`` of loopback, with its data below one directory."""
+    """Something that serves Remoting on ``port`` of loopback, gRPC on ``grpc_port``, with its data below one directory."""
 
     port: int
+    grpc_port: int
     broker_name: str
     processes: list[Process]
 
@@ -40,7 +41,7 @@ class Gateway:
     broker_name = "rmqgateway"
 
     def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
-        self.port = free_port()
+        self.port = self.grpc_port = free_port()
         self.processes: list[Process] = []
         self._directory = directory
         self._settings = settings
@@ -73,7 +74,7 @@ class Apache:
     broker_name = "broker-a"
 
     def __init__(self, directory: Path, settings: Mapping[str, str], jars: Path) -> None:
-        self.port = free_port((0, -2, 1))
+        self.port = self.grpc_port = free_port((0, -2, 1))
         self.processes: list[Process] = []
         self._name_server_port = free_port()
         self._directory = directory
@@ -82,6 +83,15 @@ class Apache:
 
     def start(self) -> float:
         self._directory.mkdir(parents=True, exist_ok=True)
+        seconds = self._start_name_server()
+        broker = self._java("org.apache.rocketmq.broker.BrokerStartup", self._broker_settings())
+        return seconds + broker.wait_listening(self.port)
+
+    @property
+    def _name_server(self) -> str:
+        return f"127.0.0.1:{self._name_server_port}"
+
+    def _start_name_server(self) -> float:
         name_server = self._java(
             "org.apache.rocketmq.namesrv.NamesrvStartup",
             {
@@ -92,30 +102,31 @@ class Apache:
                 "configStorePath": self._directory / "namesrv.saved",
             },
         )
-        seconds = name_server.wait_listening(self._name_server_port)
-        broker = self._java(
-            "org.apache.rocketmq.broker.BrokerStartup",
-            {
-                "brokerClusterName": "DefaultCluster",
-                "brokerName": self.broker_name,
-                "brokerId": 0,
-                "brokerRole": "ASYNC_MASTER",
-                "brokerIP1": "127.0.0.1",
-                "bindAddress": "127.0.0.1",
-                "listenPort": self.port,
-                "namesrvAddr": f"127.0.0.1:{self._name_server_port}",
-                "rocketmqHome": self._directory,
-                "storePathRootDir": self._directory / "store",
-                "storePathCommitLog": self._directory / "store/commitlog",
-                **self._settings,
-            },
-        )
-        return seconds + broker.wait_listening(self.port)
+        return name_server.wait_listening(self._name_server_port)
+
+    def _broker_settings(self) -> dict[str, object]:
+        return {
+            "brokerClusterName": "DefaultCluster",
+            "brokerName": self.broker_name,
+            "brokerId": 0,
+            "brokerRole": "ASYNC_MASTER",
+            "brokerIP1": "127.0.0.1",
+            "bindAddress": "127.0.0.1",
+            "listenPort": self.port,
+            "namesrvAddr": self._name_server,
+            "rocketmqHome": self._directory,
+            "storePathRootDir": self._directory / "store",
+            "storePathCommitLog": self._directory / "store/commitlog",
+            **self._settings,
+        }
 
     def _java(self, main: str, settings: Mapping[str, object]) -> Process:
-        name = main.rpartition(".")[2]
-        file = self._directory / f"{name}.properties"
+        file = self._directory / f"{main.rpartition('.')[2]}.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        return self._java_with(main, ["-c", str(file)])
+
+    def _java_with(self, main: str, arguments: list[str]) -> Process:
+        name = main.rpartition(".")[2]
         command = ["java", "-server", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseG1GC"]
         for package in OPENED:
             command += ["--add-opens", f"{package}=ALL-UNNAMED"]
@@ -123,7 +134,7 @@ class Apache:
             f"-Drmq.logback.configurationFile={APACHE / 'logback.xml'}",
             f"-Duser.home={self._directory}",
         ]
-        command += ["-cp", f"{self._jars}/*", main, "-c", str(file)]
+        command += ["-cp", f"{self._jars}/*", main, *arguments]
         environment = {**os.environ, "ROCKETMQ_HOME": str(self._directory)}
         process = Process(command, self._directory / f"{name}.log", environment, self._directory)
         self.processes.append(process)

@@ -14,6 +14,7 @@ from typing import TypeAlias, TypedDict
 from bench.load import Generator, Outcome
 from bench.nchan import Nchan
 from bench.process import ServerFailed
+from bench.proxy import Proxy
 from bench.rows import Instance, Load, Part, Row
 from bench.servers import Apache, Gateway, Server
 
@@ -78,7 +79,8 @@ class Session:
 
     def play(self, part: Part, say: Callable[[str], None]) -> PartResult:
         """Every row of a part, ``rounds`` times, the instances in turn: A B, B A, A B and so on."""
-        there = {"gateway": True, "apache": self._jars is not None, "nchan": self._nchan is not None}
+        jars, nchan = self._jars is not None, self._nchan is not None
+        there = {"gateway": True, "apache": jars, "proxy": jars, "nchan": nchan}
         instances = [each for each in part.instances if there[each.kind]]
         rows: list[RowResult] = []
         result: PartResult = {"name": part.name, "rows": rows, "memory": {}}
@@ -90,7 +92,7 @@ class Session:
             return result
         with self._running(instances) as servers:
             for instance in instances:
-                self._warm_up(instance, servers[instance.label])
+                self._warm_up(instance, servers[instance.label], part.warm_up)
             for row in part.rows:
 
                 def play(row: Row, instance: Instance) -> Sample:
@@ -149,7 +151,8 @@ class Session:
             return Nchan(directory, self._nchan), directory
         if instance.kind == "gateway" or self._jars is None:
             return Gateway(directory, dict(instance.settings)), directory
-        return Apache(directory, dict(instance.settings), self._jars), directory
+        apache = Proxy if instance.kind == "proxy" else Apache
+        return apache(directory, dict(instance.settings), self._jars), directory
 
     def _prepare(self, instance: Instance, server: Server) -> None:
         for load in instance.prepare:
@@ -162,11 +165,16 @@ class Session:
             if outcome["messages"] < wanted * 0.99:
                 raise ServerFailed(f"preparing {instance.label}: {wanted} wanted, but {outcome}")
 
-    def _warm_up(self, instance: Instance, server: Server) -> None:
+    def _warm_up(self, instance: Instance, server: Server, loads: tuple[Load, ...]) -> None:
         """Sends and pulls until a JVM has compiled what the rows run."""
         if instance.kind == "nchan":
             return  # knows no Remoting, and compiles nothing
         seconds = self._pace.gateway_warm_up if instance.kind == "gateway" else self._pace.java_warm_up
+        if loads:
+            timed = sum("count" not in dict(load.options) for load in loads)
+            for load in loads:
+                self._generator(load, server, {**dict(load.options), "seconds": seconds / timed}).run({})
+            return
         for mode, share in (("create", 0.0), ("send", 0.75), ("pull", 0.25)):
             options: Options = {
                 "connections": 8,
@@ -178,6 +186,8 @@ class Session:
 
     def _generator(self, load: Load, server: Server, options: Mapping[str, int | float | str]) -> Generator:
         place: Options = {"port": server.port, "broker_name": server.broker_name}
+        if load.program == "grpc":
+            place = {"port": server.grpc_port, "broker_port": server.port}
         return Generator(self._programs[load.program], load.mode, {**options, **place})
 
     def _play_fresh(self, row: Row, instance: Instance) -> Sample:
