@@ -20,7 +20,10 @@ ROUTE = (
     b'{"brokerDatas":[{"brokerAddrs":{0:"10.0.0.1:10911",1:"10.0.0.4:10911"},"brokerName":"broker-a"}],'
     b'"queueDatas":[{"brokerName":"broker-a"}]}'
 )
-CLUSTER = b'{"brokerAddrTable":{"broker-a":{"brokerAddrs":{0:"10.0.0.1:10911"},"brokerName":"broker-a"}},"clusterAddrTable":{"c":["broker-a"]}}'
+CLUSTER = (
+    b'{"brokerAddrTable":{"broker-a":{"brokerAddrs":{0:"10.0.0.1:10911"},"brokerName":"broker-a"}},'
+    b'"clusterAddrTable":{"c":["broker-a"]}}'
+)
 
 
 class Names(Pair):
@@ -39,10 +42,8 @@ class Names(Pair):
         return protocol, transport
 
     def fail(self, number: int = -1) -> None:
-        host, port, factory, timeout, bound = self.reactor.tcpClients[number]
-        connector = self.reactor.connectors[number]
+        factory = self.reactor.tcpClients[number][2]
         factory.clientConnectionFailed(factory._server._connector, Failure(ConnectionRefusedError()))
-        assert connector is not None
 
 
 def answer(server: Any, transport: Transport, body: bytes = b"", code: int = 0) -> list[int]:
