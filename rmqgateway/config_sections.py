@@ -19,7 +19,7 @@ __all__ = [
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What stands outside every section.
 
-    :ivar backend: what executes commands; "local" is the embedded broker.
+    :ivar backend: what executes commands: "local" is the embedded broker, "cluster" a real one behind cluster.namesrv.
     :ivar data_dir: where everything durable lies; "" is $XDG_DATA_HOME/rmqgateway or ~/.local/share/rmqgateway.
     :ivar advertise: the host, or host:port, told to clients for all listeners that name none; "" is the address that
         each client itself connected to.

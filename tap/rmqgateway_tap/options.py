@@ -39,7 +39,8 @@ class Options(usage.Options):
         ["config", "c", None, "Read settings from this TOML file (or RMQGATEWAY_CONFIG)."],
         ["data-dir", "d", None, "Keep everything durable here. [default: ~/.local/share/rmqgateway]"],
         ["advertise", None, None, "Tell clients this host, or host:port. [default: what each connected to]"],
-        ["backend", None, None, "What executes commands. [default: local]"],
+        ["backend", None, None, "What executes commands: local, or cluster, which needs --namesrv. [default: local]"],
+        ["namesrv", None, None, "The cluster's name servers: host:port;host:port (backend cluster)."],
     ]
     optFlags = [
         ["help-front-ends", None, "Show the installed front-ends with their settings, and exit."],
@@ -114,6 +115,8 @@ class Options(usage.Options):
         for flag, name in (("data-dir", "data_dir"), ("advertise", "advertise"), ("backend", "backend")):
             if self[flag] is not None:
                 found.append(Given((name,), self[flag], f"--{flag}", True))
+        if self["namesrv"] is not None:
+            found.append(Given(("cluster", "namesrv"), self["namesrv"], "--namesrv", True))
         return found
 
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.usage import UsageError
 
 from rmqgateway import __version__
+from rmqgateway.backend.cluster.settings import ClusterSettings
 from rmqgateway.backend.local.settings import LocalSettings
 from rmqgateway.backend.store.settings import StoreSettings
 from rmqgateway.config import ConfigurationError
@@ -21,7 +22,7 @@ from rmqgateway.governance.budgets import Limits
 from rmqgateway.governance.user_file import UsersSettings, configured_users
 from rmqgateway.governance.users import Users
 from rmqgateway.http.settings import HttpSettings
-from rmqgateway.interfaces import IConnectionFrontEnd, IRequestFrontEnd, IWebSocketFrontEnd
+from rmqgateway.interfaces import IBackend, IConnectionFrontEnd, IRequestFrontEnd, IWebSocketFrontEnd
 from rmqgateway.listeners import Listener, check_advertised, parse_endpoint
 from rmqgateway.listeners_limits import Connections
 from rmqgateway.listeners_tls import Certificates
@@ -38,7 +39,6 @@ from rmqgateway.services_parts import (
 from rmqgateway.telemetry.logging import observer_for_twistd
 
 if TYPE_CHECKING:
-    from rmqgateway.backend.local.backend import LocalBackend
     from rmqgateway.config import Configuration
     from rmqgateway.gateway import Gateway
     from rmqgateway_tap.options import Options
@@ -92,7 +92,10 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
     def announce() -> None:
         if is_real:
             calm_garbage_collector()
-        _announce(listeners, directory, backend.name, certificates)
+        where = f"data in {directory.path}"
+        if process.backend == "cluster":
+            where = f"in front of the name servers {configuration.section('cluster', ClusterSettings).namesrv}"
+        _announce(listeners, where, backend.name, certificates)
 
     in_foreground = twistd.get("nodaemon") or twistd.get("debug")
     before, ports = _passthrough(configuration, process, listening, front_ends, gateway, certificates, connections)
@@ -141,12 +144,12 @@ def _backend(
     reactor: Any,
     outbox: Outbox,
     users: Users,
-) -> LocalBackend:
+) -> IBackend:
+    if process.backend == "cluster":
+        return _cluster(configuration, reactor, outbox, users)
     if process.backend != "local":
         place = configuration.place("backend")
-        if process.backend == "cluster":
-            raise UsageError(f"{place}: the backend 'cluster' does not exist yet; there is local")
-        raise UsageError(f"{place}: there is no backend {process.backend!r}; there is local")
+        raise UsageError(f"{place}: there is no backend {process.backend!r}; there are local and cluster")
     from rmqgateway.backend.local.backend import LocalBackend
     from rmqgateway.backend.store.durable import DurableStore
 
@@ -165,6 +168,17 @@ def _backend(
         raise ConfigurationError(configuration.blame("local", error)) from error
 
 
+def _cluster(configuration: Configuration, reactor: Any, outbox: Outbox, users: Users) -> IBackend:
+    from rmqgateway.backend.cluster.backend import ClusterBackend
+
+    settings = configuration.section("cluster", ClusterSettings)
+    if not settings.addresses:
+        raise UsageError(
+            f"{configuration.place('backend')}: the backend cluster needs its name servers: --namesrv host:port;host:port"
+        )
+    return ClusterBackend(settings, reactor, outbox, users=users)
+
+
 def _users(configuration: Configuration) -> Users:
     """Those of the configuration; the backend adds what it has stored."""
     settings = configuration.section("users", UsersSettings)
@@ -173,7 +187,7 @@ def _users(configuration: Configuration) -> Users:
 
 
 def _gateway(
-    configuration: Configuration, backend: LocalBackend, reactor: Any, outbox: Outbox, users: Users
+    configuration: Configuration, backend: IBackend, reactor: Any, outbox: Outbox, users: Users
 ) -> Gateway:
     from rmqgateway.gateway import Gateway
     from rmqgateway.governance.guard import Guard
@@ -278,13 +292,13 @@ def _is_served_over_http(front_end: Any) -> bool:
 
 
 def _announce(
-    listeners: list[Listener], directory: DataDirectory, backend: str, certificates: Certificates
+    listeners: list[Listener], where: str, backend: str, certificates: Certificates
 ) -> None:
     _log.info(
-        "rmqgateway {version}, backend {backend}, data in {path}",
+        "rmqgateway {version}, backend {backend}, {where}",
         version=__version__,
         backend=backend,
-        path=directory.path,
+        where=where,
     )
     for listener in listeners[:4]:
         _log.info(

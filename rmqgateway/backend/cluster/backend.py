@@ -1,0 +1,136 @@
+"""Real brokers behind the door: puts the components together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from rmqgateway.backend.cluster.component import Component, Core
+from rmqgateway.backend.cluster.configs import topic_ext
+from rmqgateway.backend.cluster.connection import Link
+from rmqgateway.backend.cluster.metadata import Metadata
+from rmqgateway.backend.cluster.naming import Naming
+from rmqgateway.backend.cluster.passthrough_names import NameServers
+from rmqgateway.backend.cluster.popping import Popping
+from rmqgateway.backend.cluster.producing import Producing
+from rmqgateway.backend.cluster.routes import Routes
+from rmqgateway.backend.cluster.secure import Secure
+from rmqgateway.backend.cluster.settings import ClusterSettings
+from rmqgateway.backend.cluster.settling import Settling
+from rmqgateway.backend.cluster.upstream import Broker, Upstream
+from rmqgateway.backend.local.component import wall_clock_ms
+from rmqgateway.commands import Command
+from rmqgateway.commands.administering import TopicConfig
+from rmqgateway.context import Context
+from rmqgateway.governance.users import Users
+from rmqgateway.interfaces import IBackend, ISession
+from rmqgateway.message import MessageType
+from rmqgateway.outbox import Outbox
+from rmqgateway.wire.remoting import RemotingCommand
+from rmqgateway.wire.request_codes import RequestCode, ResponseCode, request_name
+
+__all__ = ["ClusterBackend"]
+
+_log = Logger(namespace="rmqgateway.cluster")
+
+
+@implementer(IBackend)
+class ClusterBackend:
+    """See `IBackend`.
+
+    :param now_ms: the wall clock. :param users: those of the configuration; the brokers' own are theirs.
+    """
+
+    name = "cluster"
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        reactor: Any,
+        outbox: Outbox,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        users: Users | None = None,
+    ) -> None:
+        self.settings = settings
+        self.users = users if users is not None else Users()
+        self._outbox = outbox
+        secure = Secure(settings)
+        self.upstream = Upstream(reactor, outbox, settings, secure, self._asked)
+        names = NameServers(reactor, settings.addresses, settings.connect_s, settings.request_s, secure)
+        self.routes = Routes(reactor, settings, names, self._create)
+        self.core = core = Core(reactor, outbox, settings, self.upstream, names, self.routes, now_ms)
+        self.upstream.on_error.append(self.routes.unreachable)
+        self.metadata = Metadata(core)
+        self.producing = Producing(core, self.metadata)
+        self.settling = Settling(core)
+        self.popping = Popping(core, self.metadata, self.settling)
+        self._not_ready: str | None = "the backend has not started"
+        self.components: list[Component] = [
+            self.metadata,
+            self.producing,
+            self.settling,
+            self.popping,
+            Naming(core, self.metadata),
+        ]
+        #: Who takes what brokers ask by themselves, by request code.
+        self._takers: dict[int, Callable[[Broker, Link, RemotingCommand], None]] = {}
+
+    def handlers(self) -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:
+        found: dict[type[Command[Any]], Callable[[Context, Any], Any]] = {}
+        for component in self.components:
+            for command, handler in component.handlers().items():
+                if command in found:
+                    raise ValueError(f"{command.__name__} is served twice, the second time by {type(component).__name__}")
+                found[command] = handler
+        return found
+
+    def start(self) -> Deferred[None] | None:
+        self._not_ready = None
+        self.upstream.start()
+        self.routes.start()
+        for component in self.components:
+            component.start()
+        return None
+
+    def stop(self) -> Deferred[None]:
+        self._not_ready = "the backend is stopping"
+        for component in self.components:
+            component.end_loops()
+        for component in reversed(self.components):
+            component.stop()
+        self.routes.stop()
+        self.upstream.stop()
+        self.core.names.stop()
+        return succeed(None)
+
+    def session_opened(self, session: ISession) -> None:
+        for component in self.components:
+            component.session_opened(session)
+
+    def session_ended(self, session: ISession) -> None:
+        for component in reversed(self.components):
+            component.session_ended(session)
+
+    def ready(self) -> str | None:
+        return self._not_ready or self.routes.ready()
+
+    # Inside.
+
+    def _create(self, address: str, topic: str, queues: int) -> Deferred[Any]:
+        """For `Routes`: a topic as brokers make one by themselves, of no type in particular."""
+        config = TopicConfig(topic, queues, queues, message_type=MessageType.UNSPECIFIED)
+        return Deferred.fromCoroutine(self.core.ask(address, RequestCode.UPDATE_AND_CREATE_TOPIC, topic_ext(config)))
+
+    def _asked(self, broker: Broker, link: Link, request: RemotingCommand) -> None:
+        taker = self._takers.get(request.code)
+        if taker is not None:
+            taker(broker, link, request)
+            return
+        _log.debug("broker {address} asks {code}", address=broker.address, code=request_name(request.code))
+        self.upstream.answer(
+            link, request, int(ResponseCode.REQUEST_CODE_NOT_SUPPORTED), f"a gateway does not answer {request_name(request.code)}"
+        )

@@ -1,0 +1,171 @@
+"""What the parts of the cluster backend have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rmqgateway.backend.cluster.answers import refusal
+from rmqgateway.errors import Code, GatewayError, WireError
+from rmqgateway.wire.bodies import decode_body
+from rmqgateway.wire.request_codes import request_name
+
+if TYPE_CHECKING:
+    from rmqgateway.backend.cluster.passthrough_names import NameServers
+    from rmqgateway.backend.cluster.routes import Routes
+    from rmqgateway.backend.cluster.settings import ClusterSettings
+    from rmqgateway.backend.cluster.upstream import Upstream
+    from rmqgateway.commands import Command
+    from rmqgateway.context import Context
+    from rmqgateway.interfaces import ISession
+    from rmqgateway.outbox import Outbox
+    from rmqgateway.wire.remoting import RemotingCommand
+
+__all__ = ["Component", "Core", "Handlers", "all_of"]
+
+T = TypeVar("T")
+
+#: What serves which command: ``{SendMessages: self.send_messages}``.
+Handlers: TypeAlias = "Mapping[type[Command[Any]], Callable[[Context, Any], Any]]"
+
+log = Logger(namespace="rmqgateway.cluster")
+
+
+class Core:
+    """What every component is given. :ivar now_ms: the wall clock; the only one that is asked."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        outbox: Outbox,
+        settings: ClusterSettings,
+        upstream: Upstream,
+        names: NameServers,
+        routes: Routes,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.reactor = reactor
+        self.outbox = outbox
+        self.settings = settings
+        self.upstream = upstream
+        self.names = names
+        self.routes = routes
+        self.now_ms = now_ms
+
+    async def ask(
+        self,
+        address: str,
+        code: int,
+        ext: dict[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        context: Context | None = None,
+        timeout_s: float = 0.0,
+        channel: bool = False,
+        also: Iterable[int] = (),
+    ) -> RemotingCommand:
+        """Ask a broker; only success comes back, or a code of `also`. :raise GatewayError: what it refuses, and why."""
+        answer = await self.upstream.ask(address, code, ext, body, timeout_s, context, channel)
+        if answer.code and answer.code not in also:
+            raise refusal(answer, f"{request_name(code)} at broker {address}")
+        return answer
+
+    def read(self, answer: RemotingCommand, kind: type[T], about: str) -> T:
+        """An answer's body. :raise GatewayError: UPSTREAM_ERROR: it is not what was asked for."""
+        try:
+            return decode_body(answer.body, kind)
+        except WireError as error:
+            raise GatewayError(Code.UPSTREAM_ERROR, f"the broker's answer to {about} cannot be read: {error.message}") from None
+
+    def number(self, answer: RemotingCommand, name: str, default: int | None = None) -> int:
+        """A number in an answer's header. :raise GatewayError: UPSTREAM_ERROR: it is missing or none."""
+        value = answer.ext_fields.get(name)
+        if value is None and default is not None:
+            return default
+        try:
+            return int(value or "")
+        except ValueError:
+            raise GatewayError(
+                Code.UPSTREAM_ERROR, f"the broker's answer: expected a number as {name}, got {str(value)[:50]!r}"
+            ) from None
+
+
+class Component:
+    """One part of the backend; overrides what it needs."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._loops: list[LoopingCall] = []
+
+    def handlers(self) -> Handlers:
+        """Which commands it serves."""
+        return {}
+
+    def start(self) -> None:
+        """The backend begins."""
+
+    def stop(self) -> None:
+        """The backend ends; periodic tasks have ended already."""
+
+    def session_opened(self, session: ISession) -> None:
+        """A client came."""
+
+    def session_ended(self, session: ISession) -> None:
+        """A client went."""
+
+    def every(self, seconds: float, function: Callable[[], object]) -> None:
+        """Call `function` each so many seconds, inside an outbox scope, until the backend stops."""
+
+        def call() -> None:
+            self.core.outbox.enter()
+            try:
+                function()
+            except Exception:
+                log.failure("a task of the cluster backend failed")
+            finally:
+                self.core.outbox.leave()
+
+        loop = LoopingCall(call)
+        loop.clock = self.core.reactor
+        self._loops.append(loop)
+        loop.start(seconds, now=False).addErrback(lambda failure: log.failure("a periodic task ended", failure))
+
+    def end_loops(self) -> None:
+        """End the periodic tasks."""
+        loops, self._loops = self._loops, []
+        for loop in loops:
+            if loop.running:
+                loop.stop()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+        """A coroutine as a Deferred; cancelling it cancels what it waits for."""
+        return Deferred.fromCoroutine(coroutine)
+
+    def background(self, coroutine: Coroutine[Any, Any, Any], what: str) -> None:
+        """A coroutine that nobody waits for: a refusal is logged at debug, anything else as a failure."""
+
+        def failed(failure: Failure) -> None:
+            if failure.check(GatewayError):
+                log.debug("{what}: {reason}", what=what, reason=failure.getErrorMessage())
+            else:
+                log.failure("{what} failed", failure=failure, what=what)
+
+        Deferred.fromCoroutine(coroutine).addErrback(failed)
+
+
+async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+    """The results of what goes on at the same time; the first error."""
+    deferreds = [
+        each if isinstance(each, Deferred) else Deferred.fromCoroutine(each)  # type: ignore[arg-type]
+        for each in awaitables
+    ]
+    try:
+        return list(await gatherResults(deferreds, consumeErrors=True))
+    except FirstError as error:
+        error.subFailure.raiseException()
+        raise
