@@ -36,6 +36,7 @@ SET_IN_LOCAL = frozenset({"flush", "cache_bytes", "retention_seconds", "retentio
 def section_types() -> dict[str, type[Any]]:
     """The struct of each section that has a fixed name."""
     from rmqgateway.backend.cluster.passthrough_settings import PassthroughSettings
+    from rmqgateway.backend.cluster.registry_settings import RegistrySettings
     from rmqgateway.backend.cluster.settings import ClusterSettings
     from rmqgateway.backend.local.settings import LocalSettings
     from rmqgateway.backend.store.settings import StoreSettings
@@ -53,6 +54,7 @@ def section_types() -> dict[str, type[Any]]:
         "logging": LoggingSettings,
         "cluster": ClusterSettings,
         "passthrough": PassthroughSettings,
+        "registry": RegistrySettings,
         "tls": TLSSettings,
         "users": UsersSettings,
     }

@@ -12,7 +12,6 @@ from twisted.logger import Logger
 from twisted.python.usage import UsageError
 
 from rmqgateway import __version__
-from rmqgateway.backend.cluster.settings import ClusterSettings
 from rmqgateway.backend.local.settings import LocalSettings
 from rmqgateway.backend.store.settings import StoreSettings
 from rmqgateway.config import ConfigurationError
@@ -94,7 +93,9 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
             calm_garbage_collector()
         where = f"data in {directory.path}"
         if process.backend == "cluster":
-            where = f"in front of the name servers {configuration.section('cluster', ClusterSettings).namesrv}"
+            from rmqgateway_tap.passthrough import cluster_settings
+
+            where = f"in front of the name servers {cluster_settings(configuration).namesrv}"
         _announce(listeners, where, backend.name, certificates)
 
     in_foreground = twistd.get("nodaemon") or twistd.get("debug")
@@ -170,11 +171,13 @@ def _backend(
 
 def _cluster(configuration: Configuration, reactor: Any, outbox: Outbox, users: Users) -> IBackend:
     from rmqgateway.backend.cluster.backend import ClusterBackend
+    from rmqgateway_tap.passthrough import cluster_settings
 
-    settings = configuration.section("cluster", ClusterSettings)
+    settings = cluster_settings(configuration)
     if not settings.addresses:
         raise UsageError(
-            f"{configuration.place('backend')}: the backend cluster needs its name servers: --namesrv host:port;host:port"
+            f"{configuration.place('backend')}: the backend cluster needs its name servers: --namesrv host:port;host:port, "
+            "or to be one: --set registry.endpoint=tcp:9877:interface=127.0.0.1"
         )
     return ClusterBackend(settings, reactor, outbox, users=users)
 
@@ -262,25 +265,35 @@ def _passthrough(
     certificates: Certificates,
     connections: Connections,
 ) -> tuple[list[Part], list[Part]]:
-    """What Remoting clients before a cluster need: parts that outlive their sessions, and those that take no more."""
-    if process.backend != "cluster" or "remoting" not in front_ends:
+    """What is besides before a cluster: parts that outlive the clients' sessions, and those that end before them."""
+    if process.backend != "cluster":
         return [], []
-    from rmqgateway_tap.passthrough import BrokerPortsPart, PassthroughPart, broker_listeners, make_passthrough
+    from rmqgateway_tap.passthrough import (
+        BrokerPortsPart,
+        PassthroughPart,
+        RegistryPart,
+        make_passthrough,
+        make_registry,
+        own_listeners,
+    )
 
-    try:
-        passthrough = make_passthrough(configuration, gateway.reactor)
-    except ValueError as error:
-        raise ConfigurationError(configuration.blame("passthrough", error)) from error
-    gateway.passthrough = passthrough
-    make_listener = broker_listeners(
-        front_ends["remoting"],
+    make_listener = own_listeners(
         gateway=gateway,
         reactor=gateway.reactor,
         settings=settings,
         certificates=certificates,
         connections=connections,
     )
-    return [PassthroughPart(passthrough)], [BrokerPortsPart(passthrough, make_listener)]
+    before: list[Part] = []
+    after: list[Part] = []
+    registry = make_registry(configuration, gateway.reactor)
+    if registry is not None:
+        before.append(RegistryPart(registry, make_listener))
+    if "remoting" in front_ends:
+        passthrough = gateway.passthrough = make_passthrough(configuration, gateway.reactor)
+        before.append(PassthroughPart(passthrough))
+        after.append(BrokerPortsPart(passthrough, make_listener, front_ends["remoting"]))
+    return before, after
 
 
 def _is_served_over_http(front_end: Any) -> bool:
