@@ -102,8 +102,8 @@ class Chromium:
 
 
 @contextmanager
-def running_chromium(folder: Path) -> Iterator[Chromium]:
-    """Skips the test by name where there is none."""
+def running_chromium(folder: Path, *flags: str) -> Iterator[Chromium]:
+    """Skips the test by name where there is none. :param flags: more of its flags."""
     pytest.importorskip("websocket", reason="websocket-client drives the browser")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -111,7 +111,7 @@ def running_chromium(folder: Path) -> Iterator[Chromium]:
     data = folder / "chromium"
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
-            [program, *_FLAGS, f"--user-data-dir={data}", "about:blank"], stdout=log, stderr=subprocess.STDOUT
+            [program, *_FLAGS, *flags, f"--user-data-dir={data}", "about:blank"], stdout=log, stderr=subprocess.STDOUT
         )
     try:
         active = data / "DevToolsActivePort"
