@@ -23,11 +23,12 @@ from rmqgateway.apis.convert_receiving import (
     write_changed,
 )
 from rmqgateway.apis.convert_routes import message_types, write_assignments, write_queues, write_route
-from rmqgateway.apis.convert_sending import SendReader, read_end_transaction, read_recall, write_sent
+from rmqgateway.apis.convert_sending import SendReader, read_end_transaction, read_recall
 from rmqgateway.apis.deadlines import Deadlines
 from rmqgateway.apis.receiving import pull_message, receive_message
 from rmqgateway.apis.refusals import OK, Refusal
 from rmqgateway.apis.rpc import Method, Rpc
+from rmqgateway.apis.sending import Sends
 from rmqgateway.apis.telemetry import telemetry
 from rmqgateway.commands import (
     AckResults,
@@ -82,6 +83,7 @@ class Api:
         self.clients = Clients(gateway, settings, self.now_ms)
         self.deadlines = Deadlines(gateway.reactor)
         self.sends = SendReader(settings, self.now_ms, self._queues_of)
+        self.sending = Sends(gateway)
         self._routes: dict[str, tuple[int, float]] = {}
 
     def learn(self, route: Route) -> None:
@@ -195,8 +197,8 @@ def _send_message(rpc: Rpc, data: bytes) -> Any:
         command = rpc.api.sends.read(data, rpc.namespace, rpc.context.session.peer)
     except _RouteNeeded as needed:
         return maybeDeferred(rpc.execute, QueryRoute(needed.topic, create=True)).addCallback(_send_again, rpc, data)
-    result = rpc.api.execute(rpc.context, command)
-    return result.addCallback(write_sent) if isinstance(result, Deferred) else write_sent(result)
+    rpc.api.sending.add(rpc, command)
+    return None
 
 
 def _send_again(route: Route, rpc: Rpc, data: bytes) -> Any:
