@@ -109,7 +109,7 @@ class World:
     ) -> None:
         self.clock = Clock()
         self.wall_ms = now_ms
-        self.store = MemoryStore(self.clock, contents=contents)
+        self.store = self.make_store(contents)
         self.settings = settings if settings is not None else LocalSettings()
         outbox = Outbox()
         self.backend = LocalBackend(self.store, self.settings, self.clock, outbox, lambda: self.wall_ms, users)
@@ -122,6 +122,10 @@ class World:
         if started is not None:
             result_of(started)
         self.store.manual = manual
+
+    def make_store(self, contents: MemoryContents | None) -> MemoryStore:
+        """The store of this gateway. :param contents: what an earlier one left."""
+        return MemoryStore(self.clock, contents=contents)
 
     def settle(self) -> None:
         """Do everything that is due now, commits of the store included, without moving the time."""
@@ -185,11 +189,11 @@ class World:
         stopped = self.backend.stop()
         self.settle()
         result_of(stopped)
-        return World(self.settings, contents=self.store.contents, now_ms=self.wall_ms)
+        return type(self)(self.settings, contents=self.store.contents, now_ms=self.wall_ms)
 
     def crash(self) -> World:
         """Start another gateway over what was durable at this moment, as after a power loss."""
-        return World(self.settings, contents=self.store.contents, now_ms=self.wall_ms)
+        return type(self)(self.settings, contents=self.store.contents, now_ms=self.wall_ms)
 
 
 def result_of(deferred: Deferred[R]) -> R:
