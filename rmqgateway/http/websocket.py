@@ -49,11 +49,10 @@ def upgrade(connection: Http1Protocol, request: Http1Request, head: RequestHead)
     if found is None:
         return
     front_end, protocol = found
-    from rmqgateway.http.websocket_connection import WebSocketConnection
 
     server = connection.server
     try:
-        accepted = WebSocketConnection(server, connection.information, request, front_end, protocol)
+        accepted = server.web_socket_factory().protocol(server, connection.information, request, front_end, protocol)
     except GatewayError as error:
         request.respond(*problem_of(error))
         return

@@ -8,7 +8,6 @@ binary messages.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import txaio
@@ -18,16 +17,17 @@ txaio.use_twisted()
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol  # noqa: E402
 from autobahn.wamp.types import TransportDetails  # noqa: E402
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept  # noqa: E402
+from autobahn.websocket.protocol import TrafficStats  # noqa: E402
 from twisted.internet.error import ConnectionDone  # noqa: E402
-from twisted.internet.interfaces import IPushProducer  # noqa: E402
 from twisted.logger import Logger  # noqa: E402
 from twisted.python.failure import Failure  # noqa: E402
 from zope.interface import implementer  # noqa: E402
 
 from rmqgateway.context import Context  # noqa: E402
-from rmqgateway.eager import writer  # noqa: E402
 from rmqgateway.http.request import LOW_WATER  # noqa: E402
+from rmqgateway.http.websocket_frames import encode_frame, take_frame  # noqa: E402
 from rmqgateway.http.websocket_stream import StreamHandler  # noqa: E402
+from rmqgateway.http.websocket_wire import Timers, Wire  # noqa: E402
 from rmqgateway.interfaces import IWebSocket, IWebSocketFrontEnd  # noqa: E402
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ __all__ = ["WebSocketConnection", "make_factory"]
 
 log = Logger(namespace="rmqgateway.websocket")
 
-_PIECE = 128 * 1024
 #: Smaller messages are not worth compressing.
 _COMPRESS_FROM = 256
 _CLOSE_REASON = 123
@@ -52,35 +51,17 @@ _RESTART = 1012  # RFC 6455 registry: service restart
 _FAILED = 1011
 _CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 _ABNORMAL = 1006
-
-
-class _Timers:
-    """Autobahn's timers on the gateway's reactor (its own ones are bound to the global one)."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-
-    def call_later(self, delay: float, function: Callable[..., None], *arguments: Any) -> _Timer:
-        """As txaio's batched timer."""
-        return _Timer(self._reactor.callLater(delay, function, *arguments))
-
-
-class _Timer:
-    __slots__ = ("_call",)
-
-    def __init__(self, call: IDelayedCall) -> None:
-        self._call = call
-
-    def cancel(self) -> None:
-        if self._call.active():
-            self._call.cancel()
+_PLAIN = (bool, type(None), int)
+_NOTHING: dict[str, Any] = {}
+#: Nobody reads what Autobahn counts: one for all.
+_TRAFFIC = TrafficStats()
 
 
 def make_factory(server: HttpServer) -> WebSocketServerFactory:
     """Autobahn's factory, for its options."""
     settings = server.settings
     factory = WebSocketServerFactory(reactor=server.gateway.reactor, server=settings.server_header or None)
-    factory._batched_timer = _Timers(server.gateway.reactor)
+    factory._batched_timer = Timers(server.gateway.reactor)
     factory.setProtocolOptions(
         versions=[13],
         webStatus=False,
@@ -97,6 +78,10 @@ def make_factory(server: HttpServer) -> WebSocketServerFactory:
         allowedOrigins=["*"],  # judged before
         allowNullOrigin=True,
     )
+    # Autobahn copies each option to each connection, unless its class has it: 4 KB less where 29 are in the class.
+    options: dict[str, Any] = {name: getattr(factory, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
+    options["perMessageCompressionAccept"] = staticmethod(_accept)
+    factory.protocol = type("WebSocketConnection", (WebSocketConnection,), options)  # type: ignore[assignment]
     return factory
 
 
@@ -108,99 +93,6 @@ def _accept(offers: list[Any]) -> Any:
                 offer, request_no_context_takeover=offer.accept_no_context_takeover, no_context_takeover=True
             )
     return None
-
-
-@implementer(IPushProducer)
-class _Wire:
-    """The transport that Autobahn writes to: one write per turn, in pieces while the client is slow."""
-
-    def __init__(self, owner: WebSocketConnection, transport: Any, outbox: Any, reactor: Any, stalled_s: float) -> None:
-        self._owner = owner
-        self._transport = transport
-        self._outbox = outbox
-        self._reactor = reactor
-        self._stalled_s = stalled_s
-        self._write = writer(transport)
-        self._pending: deque[bytes] = deque()
-        self._size = 0
-        self._given = 0
-        self._blocked = False
-        self._closing = False
-        self._stall: IDelayedCall | None = None
-
-    def buffered(self) -> int:
-        return self._size + self._given
-
-    def write(self, data: bytes) -> None:
-        """See ITransport."""
-        if self._closing:
-            return
-        self._pending.append(data)
-        self._size += len(data)
-        if len(self._pending) == 1:
-            self._outbox.ready(self)
-        elif self._blocked:
-            self._owner.flushed()
-
-    def flush(self) -> None:
-        """See `rmqgateway.outbox.Sender`."""
-        pending = self._pending
-        while pending and not self._blocked:
-            parts = []
-            size = 0
-            while pending and size < _PIECE:
-                parts.append(pending.popleft())
-                size += len(parts[-1])
-            self._size -= size
-            self._given = size
-            self._write(b"".join(parts) if len(parts) > 1 else parts[0])
-        if not self._blocked:
-            self._given = 0
-        self._owner.flushed()
-
-    def pauseProducing(self) -> None:
-        """See IPushProducer: the client does not read."""
-        self._blocked = True
-        if self._stall is None:
-            self._stall = self._reactor.callLater(self._stalled_s, self._stalled)
-
-    def resumeProducing(self) -> None:
-        """See IPushProducer."""
-        self._blocked = False
-        self._given = 0
-        self.stop_timers()
-        self.flush()
-
-    def stopProducing(self) -> None:
-        """See IPushProducer; connectionLost follows."""
-
-    def _stalled(self) -> None:
-        self._stall = None
-        self._owner.cut(f"it took nothing for {self._stalled_s:g} s (setting http.stalled_s)")
-
-    def stop_timers(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-
-    def loseConnection(self) -> None:
-        """See ITransport."""
-        if not self._closing:
-            self._blocked = False
-            self.flush()
-            self._closing = True
-            if self._stall is None:
-                self._stall = self._reactor.callLater(self._stalled_s, self._transport.abortConnection)
-            self._transport.unregisterProducer()
-            self._transport.loseConnection()
-
-    def abortConnection(self) -> None:
-        """See ITCPTransport."""
-        self._closing = True
-        self._transport.abortConnection()
-
-    def unregisterProducer(self) -> None:
-        """See IConsumer: Autobahn's last word before it closes; ours is in loseConnection."""
 
 
 @implementer(IWebSocket)
@@ -239,6 +131,8 @@ class WebSocketConnection(WebSocketServerProtocol):
     :raise GatewayError: no more clients are taken.
     """
 
+    _resting: frozenset[str] = frozenset()
+
     def __init__(
         self,
         server: HttpServer,
@@ -251,7 +145,7 @@ class WebSocketConnection(WebSocketServerProtocol):
         self.factory = server.web_socket_factory()
         self.gateway = server.gateway
         self.information = information
-        self.wire: _Wire
+        self.wire: Wire
         self._settings = server.settings
         self._outbox = server.gateway.outbox
         self._front_end = front_end
@@ -259,6 +153,8 @@ class WebSocketConnection(WebSocketServerProtocol):
         self._request: Http1Request | None = request
         self._handler: Any = None
         self._session: Any = None
+        settings = server.settings
+        self._longest = min(settings.max_frame, settings.max_message)
         if IWebSocketFrontEnd.providedBy(front_end):
             # A front-end of byte streams opens its own.
             self._session = server.gateway.open_session(
@@ -279,7 +175,7 @@ class WebSocketConnection(WebSocketServerProtocol):
         """See IProtocol."""
         self._transport = transport
         self.host = transport.getHost()
-        self.wire = _Wire(self, transport, self._outbox, self.gateway.reactor, self._settings.stalled_s)
+        self.wire = Wire(self, transport, self._outbox, self.gateway.reactor, self._settings.stalled_s)
         self.transport = self.wire  # type: ignore[assignment]
         transport.registerProducer(self.wire, True)
 
@@ -311,10 +207,28 @@ class WebSocketConnection(WebSocketServerProtocol):
         self._consuming = True
         try:
             while not self._paused and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
-                if not self.processData():
+                if not self._take_message() and not self.processData():
                     break
         finally:
             self._consuming = False
+
+    def _take_message(self) -> bool:
+        """The usual case, a small message in one whole frame, without Autobahn's machinery (a third of an echo's cost);
+        whatever is not exactly that is Autobahn's to take or refuse."""
+        if self.current_frame is not None or self.inside_message or self.state != self.STATE_OPEN:
+            return False
+        found = take_frame(self.data, self._longest)
+        if found is None:
+            return False
+        self.data = found.rest
+        if self.autoPingTimeoutCall is not None:
+            self._cancelAutoPingTimeoutCall()  # a client that says something is there
+        self.onMessage(found.payload, found.is_binary)
+        return True
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """See Autobahn; its own composes a line for the log each time."""
+        self.wire.write(data)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """See IProtocol."""
@@ -342,8 +256,10 @@ class WebSocketConnection(WebSocketServerProtocol):
         request, self._request = self._request, None
         self.http_request_data = b""
         self.http_response_data = ""
-        self.http_headers = {}
-        self.http_request_params = {}
+        self.http_headers = _NOTHING
+        self.http_request_params = _NOTHING
+        self.trafficStats = _TRAFFIC
+        self._compact()
         try:
             if self._session is None:
                 self._handler = StreamHandler(self, self._front_end, self.gateway)
@@ -352,6 +268,22 @@ class WebSocketConnection(WebSocketServerProtocol):
                 self._handler = self._front_end.open(self.gateway, Context(self._session), socket)
         except Exception:
             self._fail()
+
+    def _compact(self) -> None:
+        """Keep no attribute that every connection has with the same value: Autobahn sets 70, most of which stay as they
+        are; the first connection that opens tells which. Those that change are the instance's again."""
+        kind = type(self)
+        if not kind._resting:
+            values = {name: value for name, value in self.__dict__.items() if type(value) in _PLAIN and not hasattr(kind, name)}
+            for name, value in values.items():
+                setattr(kind, name, value)
+            kind._resting = frozenset(values)
+        resting = kind._resting
+        self.__dict__ = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in resting or value is not getattr(kind, name)
+        }
 
     def onMessageEnd(self) -> None:
         """See Autobahn; its own also fires events that nobody here listens to."""
@@ -394,9 +326,11 @@ class WebSocketConnection(WebSocketServerProtocol):
         if self.state != self.STATE_OPEN:
             return
         compress = self._perMessageCompress
-        self.sendMessage(message, is_binary, doNotCompress=len(message) < _COMPRESS_FROM)
-        if compress is not None:
-            compress._compressor = None  # 260 KB; there is no context takeover
+        if compress is None or len(message) < _COMPRESS_FROM:
+            self.wire.write(encode_frame(message, is_binary))
+            return
+        self.sendMessage(message, is_binary)
+        compress._compressor = None  # 260 KB; there is no context takeover
 
     def close_with(self, code: int, reason: str) -> None:
         """See `IWebSocket.close`. :raise ValueError: the code is none that may be sent (RFC 6455 7.4)."""

@@ -491,3 +491,21 @@ def test_missing_native_code_is_a_warning_with_its_cost(monkeypatch: pytest.Monk
         globalLogPublisher.removeObserver(events.append)  # type: ignore[arg-type]
     assert [event["log_level"].name for event in events] == ["warn", "warn"]
     assert all("five times" in event["log_format"] for event in events)
+
+
+def test_a_connection_keeps_only_what_is_its_own_and_the_next_ones_do_not_see_it() -> None:
+    world = World()
+    sockets = Sockets()
+    first = opened(Client(world, sockets))
+    connection = sockets.socket._connection
+    assert len(connection.__dict__) < 40
+    assert not {"maxFramePayloadSize", "versions", "closedByMe", "localCloseCode"} & set(connection.__dict__)
+    sockets.socket.pause()
+    assert connection._paused
+    sockets.socket.resume()
+    first.say(ev.CloseConnection(1000, "bye"))
+    assert connection.remoteCloseCode == 1000
+    second = Sockets()
+    opened(Client(world, second))
+    other = second.socket._connection
+    assert other.remoteCloseCode is None and not other._paused and not other.closedByMe
