@@ -13,14 +13,17 @@ from rmqgateway.backend.cluster.component import Component, Core
 from rmqgateway.backend.cluster.configs import topic_ext
 from rmqgateway.backend.cluster.connection import Link
 from rmqgateway.backend.cluster.metadata import Metadata
+from rmqgateway.backend.cluster.members import Members
 from rmqgateway.backend.cluster.naming import Naming
 from rmqgateway.backend.cluster.passthrough_names import NameServers
 from rmqgateway.backend.cluster.popping import Popping
 from rmqgateway.backend.cluster.producing import Producing
+from rmqgateway.backend.cluster.relays import Relays
 from rmqgateway.backend.cluster.routes import Routes
 from rmqgateway.backend.cluster.secure import Secure
 from rmqgateway.backend.cluster.settings import ClusterSettings
 from rmqgateway.backend.cluster.settling import Settling
+from rmqgateway.backend.cluster.transactions import Transactions
 from rmqgateway.backend.cluster.upstream import Broker, Upstream
 from rmqgateway.backend.local.component import wall_clock_ms
 from rmqgateway.commands import Command
@@ -68,16 +71,25 @@ class ClusterBackend:
         self.producing = Producing(core, self.metadata)
         self.settling = Settling(core)
         self.popping = Popping(core, self.metadata, self.settling)
+        self.members = Members(core, self.metadata)
+        self.relays = self.producing.relays = Relays(core, self.members)
+        self.transactions = self.producing.transactions = Transactions(core, self.members)
         self._not_ready: str | None = "the backend has not started"
         self.components: list[Component] = [
             self.metadata,
+            self.members,
+            self.relays,
             self.producing,
+            self.transactions,
             self.settling,
             self.popping,
             Naming(core, self.metadata),
         ]
         #: Who takes what brokers ask by themselves, by request code.
-        self._takers: dict[int, Callable[[Broker, Link, RemotingCommand], None]] = {}
+        self._takers: dict[int, Callable[[Broker, Link, RemotingCommand], None]] = {
+            int(RequestCode.CHECK_TRANSACTION_STATE): self.transactions.check,
+            **self.relays.takers(),
+        }
 
     def handlers(self) -> Mapping[type[Command[Any]], Callable[[Context, Any], Any]]:
         found: dict[type[Command[Any]], Callable[[Context, Any], Any]] = {}

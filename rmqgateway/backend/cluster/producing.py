@@ -33,6 +33,7 @@ from rmqgateway.wire.message_properties import decode_properties, find_property,
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 
 if TYPE_CHECKING:
+    from rmqgateway.backend.cluster.relays import Relays
     from rmqgateway.backend.cluster.transactions import Transactions
     from rmqgateway.context import Context
     from rmqgateway.wire.remoting import RemotingCommand
@@ -54,6 +55,7 @@ _STORED = frozenset(
         ResponseCode.SLAVE_NOT_AVAILABLE,
     )
 )
+_BORN_HOST = b"__BORNHOST\x01"
 _SHARDING_KEY = b"__SHARDINGKEY\x01"
 #: The group of producers that name none.
 _NO_GROUP = "DEFAULT_PRODUCER"
@@ -89,12 +91,17 @@ class _Sending(Later[SendResults]):
 
 
 class Producing(Component):
-    """Serves producers. :ivar transactions: who keeps where half messages are; set when the backend is put together."""
+    """Serves producers.
+
+    :ivar transactions: who keeps where half messages are. :ivar relays: who knows where replies go. Both are set when the
+        backend is put together.
+    """
 
     def __init__(self, core: Core, metadata: Metadata) -> None:
         super().__init__(core)
         self._metadata = metadata
         self.transactions: Transactions | None = None
+        self.relays: Relays | None = None
         self._turn = 0
         address = socket.inet_aton("127.0.0.1")
         self._ids = UniqueIdGenerator(address, os.getpid(), int.from_bytes(os.urandom(4), "big"))
@@ -124,6 +131,11 @@ class Producing(Component):
         if message.sys_flag & _TRANSACTION_BITS == 0 and b"TRAN_MSG\x01true\x02" in message.properties + b"\x02":
             message = _with_prepared(message)
         properties, key = self._with_key(message.properties)
+        joined = None
+        if b"REPLY_TO_CLIENT\x01" in properties and self.relays is not None:
+            properties, joined = self.relays.asking(properties)
+        if _BORN_HOST not in properties:
+            properties = _with_born_host(properties, context)
         name, queue_id, fixed = self._queue(route, message, properties)
         ext = self._header(command, message, properties, queue_id, name)
         if command.as_batch:
@@ -133,6 +145,8 @@ class Producing(Component):
             body = message.body
         brokers = [name] if fixed else self._others(route, name)
         sending = _Sending(self, context, command, ext, body, [key], brokers)
+        if joined is not None:
+            return joined.addCallback(lambda _: self._begin(sending).deferred())
         return self._begin(sending)
 
     # One message.
@@ -237,7 +251,7 @@ class Producing(Component):
 
     # On its way.
 
-    def _begin(self, sending: _Sending) -> Any:
+    def _begin(self, sending: _Sending) -> _Sending:
         self._attempt(sending)
         return sending
 
@@ -359,6 +373,13 @@ class Producing(Component):
 
 def _sent(sending: _Sending, answer: RemotingCommand | None, error: GatewayError | None) -> None:
     sending.sending.sent(sending, answer, error)
+
+
+def _with_born_host(properties: bytes, context: Context) -> bytes:
+    """Brokers see the gateway's address: the client's goes in a property, as from Apache's proxy."""
+    host = context.session.peer.rpartition(":")[0].strip("[]")
+    end = b"" if not properties or properties.endswith(b"\x02") else b"\x02"
+    return b"%b%b__BORNHOST\x01%b\x02" % (properties, end, host.encode())
 
 
 def _with_prepared(message: Message) -> Message:
