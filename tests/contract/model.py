@@ -47,7 +47,7 @@ from rmqgateway.testing import TestSession, World
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import encode_properties
 
-__all__ = ["LIMIT", "Consuming"]
+__all__ = ["LIMIT", "ORDERED", "POPPERS", "Consuming"]
 
 TOPIC, PULLERS, MAKERS = "topic", "pullers", "makers"
 POPPERS, OTHERS, ORDERED = "poppers", "others", "ordered"
@@ -430,7 +430,7 @@ class Consuming(RuleBasedStateMachine):
         known = self.messages[body]
         command = self.end(body, commit)
         self.crash_before_the_answer(command, calls)
-        if commit and known.half == "undecided":
+        if commit and known.half in ("undecided", "rolled back or not"):
             known.half = "perhaps"
         elif known.half == "undecided":
             known.half = "rolled back or not"
