@@ -42,7 +42,7 @@ def main() -> int:
     status = 0
     try:
         jars = None
-        if any(each.kind in ("apache", "proxy") for part in parts for each in part.instances):
+        if any(each.kind in ("apache", "proxy", "clusterproxy") for part in parts for each in part.instances):
             jars = options.rocketmq_jars or apache_jars(build_directory)
         programs = {"remoting": build(build_directory)}
         nchan = None
@@ -72,7 +72,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each row instead of 5")
     parser.add_argument("--seconds", type=float, help="length of each measurement instead of 5")
     parser.add_argument("--rows", action="append", metavar="PART", help="only parts with this in their name")
-    parser.add_argument("--servers", default="gateway,apache,proxy,nchan", type=lambda text: text.split(","))
+    servers = "gateway,apache,proxy,nchan,passthrough,clusterproxy"
+    parser.add_argument("--servers", default=servers, type=lambda text: text.split(","))
     parser.add_argument("--output", type=Path, help="Markdown file; raw JSON goes beside it")
     parser.add_argument("--data-dir", type=Path, help="on the disk to measure (default: .build/bench/data)")
     parser.add_argument("--rocketmq-jars", type=Path, help="Apache RocketMQ's jars instead of Maven's")

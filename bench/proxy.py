@@ -28,7 +28,7 @@ class Proxy(Apache):
                 {
                     "rocketMQClusterName": self.cluster,
                     "proxyMode": "LOCAL",
-                    "namesrvAddr": self._name_server,
+                    "namesrvAddr": self.name_server,
                     "grpcServerPort": self.grpc_port,
                     "remotingListenPort": free_port(),
                     "localServeAddr": "127.0.0.1",
@@ -38,7 +38,7 @@ class Proxy(Apache):
         )
         process = self._java_with(
             "org.apache.rocketmq.proxy.ProxyStartup",
-            ["-pm", "local", "-n", self._name_server, "-pc", str(proxy), "-bc", str(broker)],
+            ["-pm", "local", "-n", self.name_server, "-pc", str(proxy), "-bc", str(broker)],
         )
         seconds += process.wait_listening(self.grpc_port)
         return seconds + process.wait_listening(self.port)

@@ -88,7 +88,8 @@ class Apache:
         return seconds + broker.wait_listening(self.port)
 
     @property
-    def _name_server(self) -> str:
+    def name_server(self) -> str:
+        """ "host:port" of the name server."""
         return f"127.0.0.1:{self._name_server_port}"
 
     def _start_name_server(self) -> float:
@@ -113,7 +114,7 @@ class Apache:
             "brokerIP1": "127.0.0.1",
             "bindAddress": "127.0.0.1",
             "listenPort": self.port,
-            "namesrvAddr": self._name_server,
+            "namesrvAddr": self.name_server,
             "rocketmqHome": self._directory,
             "storePathRootDir": self._directory / "store",
             "storePathCommitLog": self._directory / "store/commitlog",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
+from bench.behind import ClusterProxy, Passthrough
 from bench.load import Generator, Outcome
 from bench.nchan import Nchan
 from bench.process import ServerFailed
@@ -73,6 +74,8 @@ class Session:
         self._nchan = nchan
         self._pace = pace
         self._count = 0
+        # What stands before a broker stands before the one of its part that was started last.
+        self._broker: Apache | None = None
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != hard:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -128,6 +131,8 @@ class Session:
                 directories.append(directory)
                 servers[instance.label] = server
                 server.start()
+                if instance.kind == "apache" and isinstance(server, Apache):
+                    self._broker = server
                 self._prepare(instance, server)
             yield servers
         except ServerFailed as error:
@@ -149,10 +154,19 @@ class Session:
         shutil.rmtree(directory, ignore_errors=True)
         if instance.kind == "nchan" and self._nchan is not None:
             return Nchan(directory, self._nchan), directory
+        if instance.kind in ("passthrough", "clusterproxy"):
+            return self._make_behind(instance, directory), directory
         if instance.kind == "gateway" or self._jars is None:
             return Gateway(directory, dict(instance.settings)), directory
         apache = Proxy if instance.kind == "proxy" else Apache
         return apache(directory, dict(instance.settings), self._jars), directory
+
+    def _make_behind(self, instance: Instance, directory: Path) -> Server:
+        if self._broker is None or self._jars is None:
+            raise ServerFailed(f"{instance.label} stands before the part's broker: --servers must have apache")
+        if instance.kind == "passthrough":
+            return Passthrough(directory, dict(instance.settings), self._broker)
+        return ClusterProxy(directory, dict(instance.settings), self._jars, self._broker)
 
     def _prepare(self, instance: Instance, server: Server) -> None:
         for load in instance.prepare:
@@ -169,7 +183,7 @@ class Session:
         """Sends and pulls until a JVM has compiled what the rows run."""
         if instance.kind == "nchan":
             return  # knows no Remoting, and compiles nothing
-        seconds = self._pace.gateway_warm_up if instance.kind == "gateway" else self._pace.java_warm_up
+        seconds = self._pace.gateway_warm_up if instance.kind in ("gateway", "passthrough") else self._pace.java_warm_up
         if loads:
             timed = sum("count" not in dict(load.options) for load in loads)
             for load in loads:

@@ -1,0 +1,69 @@
+"""What stands before a real broker: the gateway's passthrough, and Apache's proxy in cluster mode. Both before the same one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.process import Process, free_port
+from bench.servers import Apache, Gateway
+
+__all__ = ["ClusterProxy", "Passthrough"]
+
+
+class Passthrough(Gateway):
+    """The gateway with the backend cluster; ``port`` is the one that stands for the broker."""
+
+    broker_name = Apache.broker_name
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], broker: Apache) -> None:
+        super().__init__(directory, settings)
+        self._names_port = free_port()
+        self._broker = broker
+
+    def _command(self) -> list[str]:
+        command = super()._command()
+        place = command.index("--listen") + 1
+        command[place] = f"tcp:{self._names_port}:interface=127.0.0.1"
+        command += ["--backend", "cluster", "--namesrv", self._broker.name_server]
+        return [*command, "--set", f"passthrough.brokers={self.broker_name}:0={self.port}"]
+
+    def start(self) -> float:
+        """See `Server`; a moment later it knows where the broker is."""
+        seconds = super().start()
+        time.sleep(1.0)
+        return seconds
+
+
+class ClusterProxy(Apache):
+    """Apache's proxy in cluster mode, of which ``port`` speaks Remoting; the broker is another process, and not its."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], jars: Path, broker: Apache) -> None:
+        super().__init__(directory, settings, jars)
+        self._broker = broker
+
+    def start(self) -> float:
+        """See `Server`."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self.grpc_port = free_port()
+        proxy = self._directory / "proxy.json"
+        proxy.write_text(
+            json.dumps(
+                {
+                    "rocketMQClusterName": "DefaultCluster",
+                    "proxyMode": "CLUSTER",
+                    "namesrvAddr": self._broker.name_server,
+                    "grpcServerPort": self.grpc_port,
+                    "remotingListenPort": self.port,
+                    "localServeAddr": "127.0.0.1",
+                    "enableACL": False,
+                }
+            )
+        )
+        process: Process = self._java_with(
+            "org.apache.rocketmq.proxy.ProxyStartup",
+            ["-pm", "cluster", "-n", self._broker.name_server, "-pc", str(proxy)],
+        )
+        return process.wait_listening(self.port)
