@@ -206,3 +206,43 @@ def test_a_gateway_that_is_killed_loses_and_doubles_nothing(chromium: Chromium, 
             assert count > 300
             assert page.errors == []
             page.close()
+
+
+def test_tickets_let_the_module_in_again_and_again(chromium: Chromium, tmp_path: Path) -> None:
+    """The page's own code knows the secret; each connection, also after a cut, begins with a ticket of its own."""
+    users = tmp_path / "users.toml"
+    users.write_text('[users.root]\nsecret = "r00t-secret"\ntype = "Super"\n')
+    first = free_port()
+    with running_proxy(first) as proxy, running(tmp_path, first, "--set", f"users.file={users}"):
+        page = chromium.page(f"http://127.0.0.1:{proxy.port}/asyncapi.json")
+        page.run(
+            """
+            (async () => {
+              const { Client } = await import("/client/rmqgateway.js");
+              window.tickets = 0;
+              const credential = async () => {
+                tickets++;
+                const headers = { authorization: "Basic " + btoa("root:r00t-secret") };
+                const answer = await fetch("/v1/tickets", { method: "POST", headers });
+                if (answer.status !== 201) throw new Error(await answer.text());
+                return { ticket: (await answer.json()).ticket };
+              };
+              window.client = new Client(undefined, { credential });
+              window.refused = "";
+              window.stranger = new Client(undefined, { credential: { ticket: "none" },
+                onState: (state, error) => { refused = error ? error.code : refused; } });
+              stranger.send("T", "x").catch(() => {});
+              await client.send("T", "one");
+            })()
+            """
+        )
+        page.wait("refused === 'UNAUTHORIZED'")
+        cuts = proxy.cuts
+        proxy.cutting = True
+        until = time.monotonic() + 30
+        while proxy.cuts < cuts + 3 and time.monotonic() < until:
+            page.run('client.send("T", "more")')
+        proxy.cutting = False
+        page.run('client.send("T", "two")')
+        assert page.run("tickets") >= 2
+        page.close()

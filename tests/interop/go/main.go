@@ -38,10 +38,14 @@ func scenarios() []scenario {
 
 func main() {
 	if len(os.Args) < 4 {
-		fmt.Fprintln(os.Stderr, "arguments: NAMESRV NAMES|all|list PREFIX")
+		fmt.Fprintln(os.Stderr, "arguments: NAMESRV NAMES|all|list|signing PREFIX")
 		os.Exit(2)
 	}
 	rlog.SetLogLevel("error")
+	if os.Args[2] == "signing" {
+		signing(os.Args[1])
+		return
+	}
 	if os.Args[2] == "list" {
 		for _, each := range scenarios() {
 			fmt.Println(each.name)
