@@ -58,6 +58,8 @@ class Context:
     :ivar deadline: in reactor seconds, when the client stops waiting, or None.
     :ivar trace: W3C ``traceparent`` as sent, or "".
     :ivar request_id: for logs and error replies, or "".
+    :ivar own: a front-end asks for itself, after `IGateway.check` of what its client wants, and shows the client nothing of
+        the reply that this would not have: the door does not judge it.
     :ivar namespace: RocketMQ's namespace of the request, or ""; names in commands already carry it.
     """
 
@@ -66,6 +68,7 @@ class Context:
         "deadline",
         "guard",
         "namespace",
+        "own",
         "request_id",
         "session",
         "trace",
@@ -81,6 +84,7 @@ class Context:
         trace: str = "",
         request_id: str = "",
         namespace: str = "",
+        own: bool = False,
     ) -> None:
         self.session = session
         self.credential = credential
@@ -88,6 +92,7 @@ class Context:
         self.trace = trace
         self.request_id = request_id
         self.namespace = namespace
+        self.own = own
         # Set by the door, from a verified credential only.
         self.user: str | None = None
         self.verified: User | None = None

@@ -20,6 +20,8 @@ from rmqgateway.commands import (
     ChangeInvisibleDuration,
     Command,
     Heartbeat,
+    PullMessages,
+    ReceiveMessages,
     SendMessages,
     Unregister,
     UpdateConsumerOffset,
@@ -99,6 +101,8 @@ class Gateway:
         #: See `IGateway`; a backend that has one says so.
         self.passthrough: IPassthrough | None = getattr(backend, "passthrough", None)
         self.budget = ByteBudget(self.limits.process_bytes, self.limits.slow_at, self.limits.refuse_at)
+        self.budget.relieve = self._relieve
+        self._paced: list[Any] = []  # sessions
         self.sessions: dict[int, Session] = {}
         self.commands_under_way = 0
         self.draining = False
@@ -295,10 +299,41 @@ class Gateway:
                 retry_after=1.0,
             )
         if type(command) is not SendMessages:
+            if type(command) in _CONSUMING:
+                context.session.consumes = True
             return 0
         size = _size_of(command)
-        self.budget.take(size)
+        budget = self.budget
+        if budget.used + size > budget.slow_above:
+            self._press(context.session)
+        budget.take(size)
         return size
+
+    def _press(self, session: Any) -> None:
+        """Too many bytes are under way: let this producer wait. :raise GatewayError: BUSY: it cannot."""
+        pace = session.pace
+        if pace is None or session.paced:
+            return
+        if session.consumes and session.pace_is_shared:
+            raise GatewayError(
+                Code.BUSY,
+                f"{self.budget.used} bytes of messages are under way; this connection cannot be paused, since it consumes "
+                "too (settings limits.process_bytes, limits.slow_at)",
+                retry_after=1.0,
+            )
+        if not self.budget.pressed:
+            self.budget.pressed = True
+            log.warn("{used} bytes of messages are under way: producers are slowed", used=self.budget.used)
+        session.paced = True
+        self._paced.append(session)
+        pace(True)
+
+    def _relieve(self) -> None:
+        """Those that wait go on, in the next turn."""
+        paced, self._paced = self._paced, []
+        for session in paced:
+            session.paced = False
+            self.reactor.callLater(0, session.pace, False)
 
     def _finished(self, result: Any, meter: CommandMeter, began: float, taken: int) -> Any:
         self.commands_under_way -= 1
@@ -327,6 +362,10 @@ class Gateway:
 
     def authenticate(self, context: Context, credential: Credential | None) -> str | None:
         return self.guard.authenticate(context, credential)
+
+    def check(self, context: Context, command: Command[Any]) -> None:
+        if self.authorizer is not None:
+            self.authorizer(context, command)
 
     def ticket(self, context: Context) -> tuple[str, float]:
         return self.guard.ticket(context)
@@ -365,7 +404,7 @@ class _Performed:
         meter = self.meter
         gateway.commands_under_way -= 1
         meter.in_flight -= 1
-        gateway.budget.used -= self.taken
+        gateway.budget.give_back(self.taken)
         if error is None:
             meter.took(gateway._seconds() - self.began)
             self.done(self.token, self.reply, None)
@@ -410,7 +449,7 @@ class _PerformedTogether:
         count = len(self.tokens)
         gateway.commands_under_way -= count
         meter.in_flight -= count
-        gateway.budget.used -= self.taken
+        gateway.budget.give_back(self.taken)
         if error is None:
             meter.took(gateway._seconds() - self.began, count)
             self.done_together(self.tokens, self.replies)
@@ -438,6 +477,10 @@ def _tell_error(failure: Failure, done: Done, token: Any) -> None:
     done(token, None, failure.value)  # type: ignore[arg-type]  # `_finished` lets nothing else through
 
 
+#: Who does this has to be read, or what it took is never settled.
+_CONSUMING = frozenset(
+    {AckMessages, ChangeInvisibleDuration, PullMessages, ReceiveMessages, UpdateConsumerOffset}
+)
 #: Never refused for load: they free resources, or keep a client's place.
 _ALWAYS_TAKEN = frozenset({AckMessages, ChangeInvisibleDuration, Heartbeat, Unregister, UpdateConsumerOffset})
 

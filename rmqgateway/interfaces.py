@@ -220,6 +220,15 @@ class ISession(Interface):
     host_bytes: bytes = Attribute("`host` as RocketMQ writes hosts.")
     last_seen: float = Attribute("When the client last said something, in reactor seconds.")
     user: str | None = Attribute("In whose name it joined its groups, set by the door; None while no users exist.")
+    pace: Callable[[bool], None] | None = Attribute(
+        "Set by a front-end that can let its client wait: called with True by the door when this session sends while too "
+        "many bytes are under way in the process, with False when they have come down; maybe after the session's end."
+    )
+    pace_is_shared: bool = Attribute(
+        "Whether `pace` holds up acknowledgements too (all of the connection waits). Of a session that consumes the sends "
+        "are refused then instead."
+    )
+    consumes: bool = Attribute("It has received, pulled or acknowledged something; set by the door.")
 
     def deliver(event: Event) -> bool:
         """Hand an event to the client; False if its protocol has no words for it, or its budget is used up."""
@@ -301,6 +310,9 @@ class IGateway(Interface):
 
         :raise NotAuthenticated: users exist, and this is none of them. Only commands need this: the door checks each.
         """
+
+    def check(context: Context, command: Command[Any]) -> None:
+        """Whether the caller may do this, without doing it. :raise GatewayError: UNAUTHENTICATED, FORBIDDEN."""
 
     def ticket(context: Context) -> tuple[str, float]:
         """A token of the context's user that is good once and soon: for what cannot sign (a page that opens a WebSocket),

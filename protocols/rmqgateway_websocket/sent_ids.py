@@ -15,12 +15,12 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from rmqgateway.commands import QueryMessages, SendMessages, SendResult, SendResults, StoredMessages
+from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import find_property
 
 if TYPE_CHECKING:
-    from rmqgateway.context import Context
     from rmqgateway.interfaces import IGateway
 
 __all__ = ["REMEMBERED_S", "Done", "SentIds"]
@@ -199,6 +199,13 @@ class SentIds:
         fresh: list[tuple[int, _Entry | None]],
         job: _Job,
     ) -> None:
+        try:
+            self._gateway.check(context, command)
+        except GatewayError as error:
+            self._failed(fresh, job, command, error)
+            return
+        # Who may publish a message may know that it is stored; to read it would be more, so that it is we who look.
+        own = Context(context.session, own=True)
         left = [1]
         stored: set[int] = set()
         refused: list[GatewayError] = []
@@ -236,7 +243,7 @@ class SentIds:
                 left[0] += 1
                 self.lookups += 1
                 asked = QueryMessages(topic, ids[number], 8, begin, unique_key=True)
-                looked: Deferred[Any] = maybeDeferred(self._gateway.execute, context, asked)
+                looked: Deferred[Any] = maybeDeferred(self._gateway.execute, own, asked)
                 looked.addBoth(answered, number, entry)
         finished()
 

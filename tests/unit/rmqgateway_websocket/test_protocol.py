@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from rmqgateway.backend.local.settings import LocalSettings
-from rmqgateway.commands import CreateUser, ReceiveMessages, SendMessages, UserType
+from rmqgateway.commands import (
+    CreateAcl,
+    CreateUser,
+    Policy,
+    PolicyEntry,
+    ReceiveMessages,
+    SendMessages,
+    UserType,
+)
 from rmqgateway.message import Message
 from rmqgateway.testing import World
 from rmqgateway.wire.message_properties import encode_properties
@@ -462,6 +470,26 @@ def test_once_users_exist_the_first_frame_says_who_it_is(first: str) -> None:
     assert browser.ask(first, **more)["code"] == "UNAUTHORIZED"
     browser.read()
     assert browser.closed is not None and browser.closed[0] == 1008
+
+
+def test_who_may_only_publish_sends_under_ids_of_its_own() -> None:
+    """Whether an id is stored already is looked up by the gateway; who may not even publish learns nothing by it."""
+    gateway = Gateway()
+    root = gateway.world.session()
+    gateway.world.execute(root, CreateUser("root", "hush", UserType.SUPER))
+    root.sign_in("root", "hush")
+    gateway.world.execute(root, CreateUser("alice", "hush"))
+    gateway.world.execute(root, CreateAcl("User:alice", (Policy(entries=(PolicyEntry("Topic:T", ("Pub",)),)),)))
+    browser = gateway.client()
+    browser.ask("connect", accessKey="alice", secretKey="hush")
+    for more in ({}, {"transaction": True, "producerGroup": "P"}, {"deliverAt": gateway.world.wall_ms + 5000}):
+        message = {"text": "x", "messageId": f"{len(more):032X}"}
+        fields = more
+        if "deliverAt" in more:
+            message, fields = {**message, **more, "messageId": "F" * 32}, {}
+        assert browser.ask("send", topic="T", messages=[message], **fields)["op"] == "sent"
+        answer = browser.ask("send", topic="other", messages=[message], **fields)
+        assert answer["code"] == "FORBIDDEN"
 
 
 def test_two_credentials_are_one_too_many(browser: Browser) -> None:
