@@ -55,6 +55,7 @@ def read_pull(
         max_messages=min(request.batch_size, limits.max_batch),
         wait_ms=wait_ms(asked, remaining_ms, limits, version),
         filter=filter_of(request.filter_expression),
+        broker_name=request.message_queue.broker.name,
     )
 
 
@@ -79,6 +80,7 @@ def read_update_offset(data: bytes, namespace: str) -> UpdateConsumerOffset:
         topic_name(request.message_queue.topic, namespace),
         _queue_id(request.message_queue),
         _offset(request.offset),
+        broker_name=request.message_queue.broker.name,
     )
 
 
@@ -90,6 +92,7 @@ def read_get_offset(data: bytes, namespace: str) -> GetConsumerOffset:
         topic_name(request.message_queue.topic, namespace),
         _queue_id(request.message_queue),
         zero_if_new=False,
+        broker_name=request.message_queue.broker.name,
     )
 
 
@@ -113,4 +116,5 @@ def read_query_offset(data: bytes, namespace: str) -> QueryOffset:
         _queue_id(request.message_queue),
         of,
         millis(request.timestamp) if of is OffsetOf.TIMESTAMP else 0,
+        broker_name=request.message_queue.broker.name,
     )

@@ -390,7 +390,7 @@ class StoredMessages(Reply, frozen=True):
 
 
 class ViewMessage(Command[StoredMessages], frozen=True):
-    """The message at a physical offset. Errors: MESSAGE_NOT_FOUND."""
+    """The message at a physical offset. Errors: MESSAGE_NOT_FOUND. :ivar broker_name: "" where there is only one."""
 
     action: ClassVar[Action] = Action.GET
     or_actions: ClassVar[tuple[Action, ...]] = (Action.SUB,)
@@ -398,6 +398,7 @@ class ViewMessage(Command[StoredMessages], frozen=True):
 
     physical_offset: int
     topic: str = ""
+    broker_name: str = ""
 
 
 class QueryMessages(Command[StoredMessages], frozen=True):

@@ -67,6 +67,7 @@ class ReceiveMessages(Command[ReceivedMessages], frozen=True):
     :ivar attempt_id: a retry of the same receive with the same id gives the same messages (ordered groups).
     :ivar auto_renew: renew the handles while the client lives.
     :ivar lite_topics: for lite consumers, those subscribed.
+    :ivar broker_name: one broker, or "": any.
     Cancelling: the wait ends; messages already taken for this receive become visible at once.
     Errors: TOPIC_NOT_FOUND, GROUP_NOT_FOUND, GROUP_DISABLED, BAD_FILTER, BAD_INVISIBLE_DURATION, CONSUME_MODE_CONFLICT,
     TOPIC_NOT_READABLE, BAD_POLLING_TIME.
@@ -89,6 +90,7 @@ class ReceiveMessages(Command[ReceivedMessages], frozen=True):
     auto_renew: bool = False
     client_id: str = ""
     lite_topics: tuple[str, ...] = ()
+    broker_name: str = ""
 
 
 class AckResult(Reply, frozen=True):

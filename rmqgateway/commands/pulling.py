@@ -51,6 +51,7 @@ class PullMessages(Command[PulledMessages], frozen=True):
     :ivar wait_ms: 0 answers at once; else up to this long (clamped to 30 s by the backend's setting).
     :ivar filter: None: the group's subscription from its heartbeat.
     :ivar commit_offset: the group's consumer offset to record first, or -1.
+    :ivar broker_name: whose queue it is, here and below; "": of the only broker that has a queue of this number.
     Cancelling: the wait ends, nothing else happens. Errors: TOPIC_NOT_FOUND, TOPIC_NOT_READABLE, GROUP_NOT_FOUND,
     GROUP_DISABLED, SUBSCRIPTION_INCONSISTENT, BAD_FILTER, BAD_OFFSET (queue id out of range), CONSUME_MODE_CONFLICT.
     """
@@ -68,6 +69,7 @@ class PullMessages(Command[PulledMessages], frozen=True):
     filter: Filter | None = TAG_ALL
     subscription_version: int = 0
     commit_offset: int = -1
+    broker_name: str = ""
 
 
 class OffsetOf(enum.Enum):
@@ -97,6 +99,7 @@ class QueryOffset(Command[Offset], frozen=True):
     queue_id: int
     of: OffsetOf
     timestamp: int = 0
+    broker_name: str = ""
 
 
 class ConsumerOffset(Reply, frozen=True):
@@ -120,6 +123,7 @@ class GetConsumerOffset(Command[ConsumerOffset], frozen=True):
     topic: str
     queue_id: int
     zero_if_new: bool = True
+    broker_name: str = ""
 
 
 class UpdateConsumerOffset(Command[None], frozen=True):
@@ -134,6 +138,7 @@ class UpdateConsumerOffset(Command[None], frozen=True):
     topic: str
     queue_id: int
     offset: int
+    broker_name: str = ""
 
 
 class LockedQueues(Reply, frozen=True):
