@@ -9,15 +9,19 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from rmqgateway.backend.cluster.admin_brokers import AdminBrokers
+from rmqgateway.backend.cluster.admin_progress import AdminProgress
+from rmqgateway.backend.cluster.admin_topics import AdminTopics
 from rmqgateway.backend.cluster.component import Component, Core
 from rmqgateway.backend.cluster.configs import topic_ext
 from rmqgateway.backend.cluster.connection import Link
-from rmqgateway.backend.cluster.metadata import Metadata
 from rmqgateway.backend.cluster.members import Members
+from rmqgateway.backend.cluster.metadata import Metadata
 from rmqgateway.backend.cluster.naming import Naming
 from rmqgateway.backend.cluster.passthrough_names import NameServers
 from rmqgateway.backend.cluster.popping import Popping
 from rmqgateway.backend.cluster.producing import Producing
+from rmqgateway.backend.cluster.pulling import Pulling
 from rmqgateway.backend.cluster.relays import Relays
 from rmqgateway.backend.cluster.routes import Routes
 from rmqgateway.backend.cluster.secure import Secure
@@ -74,6 +78,7 @@ class ClusterBackend:
         self.members = Members(core, self.metadata)
         self.relays = self.producing.relays = Relays(core, self.members)
         self.transactions = self.producing.transactions = Transactions(core, self.members)
+        self.pulling = Pulling(core)
         self._not_ready: str | None = "the backend has not started"
         self.components: list[Component] = [
             self.metadata,
@@ -83,7 +88,11 @@ class ClusterBackend:
             self.transactions,
             self.settling,
             self.popping,
+            self.pulling,
             Naming(core, self.metadata),
+            AdminTopics(core, self.metadata),
+            AdminProgress(core, self.pulling),
+            AdminBrokers(core, self.pulling),
         ]
         #: Who takes what brokers ask by themselves, by request code.
         self._takers: dict[int, Callable[[Broker, Link, RemotingCommand], None]] = {

@@ -10,7 +10,7 @@ import msgspec
 
 from rmqgateway.errors import Code, GatewayError
 
-__all__ = ["Handle", "make_handle", "real_topic", "read_handle"]
+__all__ = ["Handle", "make_handle", "read_handle", "real_topic"]
 
 _NORMAL, _RETRY_V1, _RETRY_V2 = "0", "1", "2"
 _MAX = 2000

@@ -166,6 +166,10 @@ class Routes:
         """Every topic whose route is known, and its route."""
         return list(self._routes.items())
 
+    def forget(self, topic: str) -> None:
+        """It was deleted here."""
+        self._routes.pop(topic, None)
+
     def find(self, topic: str) -> Deferred[TopicRoute]:
         """The route of a topic. Fails with GatewayError TOPIC_NOT_FOUND, UPSTREAM_UNAVAILABLE …"""
         found = self.cached(topic)
