@@ -129,6 +129,14 @@ class GrpcCall(Rpc):
             self._request.start(200, self._head())
         self._request.write(self._frame(message))
 
+    def write_all(self, messages: list[bytes]) -> None:
+        if self.done:
+            return
+        if not self._started:
+            self._started = True
+            self._request.start(200, self._head())
+        self._request.write(b"".join([self._frame(message) for message in messages]))
+
     def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
         if self.done:
             return

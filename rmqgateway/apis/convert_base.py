@@ -53,6 +53,15 @@ def endpoints_of(host: str) -> v2.Endpoints:
     return v2.Endpoints(scheme=scheme, addresses=(v2.Address(host=name, port=int(port)),))
 
 
+_LENGTHS = [bytes((length,)) for length in range(128)]
+
+
+def prefixed(data: bytes) -> bytes:
+    """Bytes with their length before them, as protobuf writes strings and messages."""
+    size = len(data)
+    return (_LENGTHS[size] if size < 128 else varint(size)) + data
+
+
 def varint(value: int) -> bytes:
     """A number of at least 0 as protobuf writes it."""
     if value < 128:

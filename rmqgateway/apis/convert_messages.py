@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
+from rmqgateway.apis.convert_base import prefixed as _text
 from rmqgateway.apis.convert_base import resource_of, varint
 from rmqgateway.errors import WireError
 from rmqgateway.wire import stored_message
@@ -102,6 +103,8 @@ _RARER = frozenset(
     }
 )
 _is_plain = _RARER.isdisjoint
+#: Besides, of the type NORMAL.
+_is_usual = _RARER.union(_DELAY_NAMES, ("TRAN_MSG",)).isdisjoint
 
 
 def _set_rarer(system: v2.SystemProperties, named: dict[str, str], now_ms: Callable[[], int]) -> None:
@@ -169,12 +172,6 @@ def _time(milliseconds: int) -> bytes:
     return _LENGTHS[len(data)] + data
 
 
-def _text(data: bytes) -> bytes:
-    """Bytes with their length before them."""
-    size = len(data)
-    return (_LENGTHS[size] if size < 128 else varint(size)) + data
-
-
 class MessageWriter:
     """Writes the responses of one receive: ``ReceiveMessageResponse`` with one message each.
 
@@ -199,17 +196,17 @@ class MessageWriter:
             unique_key is None
             or stored.sys_flag & 1
             or stored.born_timestamp <= 0
-            or not _is_plain(named)
-            or message_type_of(named) != v2.NORMAL
+            or not _is_usual(named)
         ):
             whole = message_of(message, self._host, self._now_ms, self._topic, receipt_handle, attempt)
             return service.ReceiveMessageResponse(message=whole).SerializeToString()
         body = stored.body
         parts = []
-        for name, value in named.items():
-            if name not in SYSTEM_PROPERTIES:
-                entry = b"\x0a%b\x12%b" % (_text(name.encode()), _text(value.encode()))
-                parts.append(b"\x12" + _text(entry))
+        if not named.keys() <= SYSTEM_PROPERTIES:
+            for name, value in named.items():
+                if name not in SYSTEM_PROPERTIES:
+                    entry = b"\x0a%b\x12%b" % (_text(name.encode()), _text(value.encode()))
+                    parts.append(b"\x12" + _text(entry))
         get = named.get
         tag = get("TAGS")
         keys = get("KEYS")

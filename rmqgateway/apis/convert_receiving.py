@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
 from rmqgateway.apis.checks import check_invisible, group_name, topic_name
-from rmqgateway.apis.convert_base import duration_ms, timestamp_of, version_of
+from rmqgateway.apis.convert_base import duration_ms, prefixed, timestamp_of, version_of
 from rmqgateway.apis.limits import ApiSettings
 from rmqgateway.apis.refusals import OK, STATUS_CODES, Refusal
 from rmqgateway.commands import (
@@ -77,7 +77,8 @@ def read_receive(
     client_id: str,
     timeout_ms: int = 0,
 ) -> ReceiveMessages:
-    """The command of a ReceiveMessage request. Like the proxy, it takes from all queues, whichever the request names.
+    """The command of a ReceiveMessage request. Like the proxy, it takes from all queues of the broker
+    that the request names.
 
     :raise Refusal: ILLEGAL_POLLING_TIME, ILLEGAL_TOPIC, ILLEGAL_CONSUMER_GROUP, ILLEGAL_INVISIBLE_TIME.
     """
@@ -103,6 +104,7 @@ def read_receive(
         init_mode=InitMode.MAX,
         auto_renew=request.auto_renew,
         client_id=client_id,
+        broker_name=request.message_queue.broker.name,
     )
 
 
@@ -125,8 +127,19 @@ def read_ack(
     return AckMessages(group, topic, handles, lite_topic=lite_topic)
 
 
+_OK_BYTES = OK.SerializeToString()
+#: Field 3 of an entry; fields 1 and 2 are the same in request and response.
+_ENTRY_OK = b"\x1a" + prefixed(_OK_BYTES)
+_ALL_ACKNOWLEDGED = service.AckMessageResponse(status=v2.Status(code=v2.OK, message="OK")).SerializeToString()
+
+
 def write_acknowledged(entries: Sequence[service.AckMessageEntry], reply: AckResults) -> bytes:
     """The response to AckMessage: one entry for each, MULTIPLE_RESULTS where they differ."""
+    if not any([result.code for result in reply.results]):
+        # An entry of the response is that of the request, and its status.
+        data = [entry.SerializeToString() + _ENTRY_OK for entry in entries if not entry.lite_topic]
+        if data and len(data) == len(entries) == len(reply.results):
+            return _ALL_ACKNOWLEDGED + b"".join([b"\x12" + prefixed(entry) for entry in data])
     response = service.AckMessageResponse()
     codes: set[int] = set()
     for entry, result in zip(entries, reply.results, strict=True):

@@ -36,6 +36,10 @@ _OK = _receive_response(status=OK).SerializeToString()
 _PULL_OK = _pull_response(status=OK).SerializeToString()
 
 
+#: Messages that leave in one frame of HTTP/2, whose least largest is 16 KiB.
+_TOGETHER = 16_000
+
+
 class _Writer:
     """Writes a stream's messages, stopping while the client leaves too much unread."""
 
@@ -49,16 +53,30 @@ class _Writer:
     def go_on(self) -> None:
         """Write as much as the client may have waiting."""
         rpc = self._rpc
+        together: list[bytes] = []
+        size = 0
         for message in self._messages:
-            if rpc.done:
-                return
-            rpc.write(message)
+            if size + len(message) > _TOGETHER and together:
+                rpc.write_all(together)
+                if rpc.done:
+                    return
+                together = []
+                size = 0
+            together.append(message)
+            size += len(message) + 5
             self._unchecked += len(message)
             if self._unchecked > self._limit:
+                rpc.write_all(together)
+                together = []
+                size = 0
+                if rpc.done:
+                    return
                 if rpc.buffered() > self._limit:
                     rpc.on_drain(self.go_on)
                     return
                 self._unchecked = 0
+        if together:
+            rpc.write_all(together)
         if not rpc.done:
             self._last()
 

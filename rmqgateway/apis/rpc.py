@@ -118,6 +118,11 @@ class Rpc:
         """Send a response message."""
         raise NotImplementedError
 
+    def write_all(self, messages: list[bytes]) -> None:
+        """Send several response messages; together they are small."""
+        for message in messages:
+            self.write(message)
+
     def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
         """End the call."""
         raise NotImplementedError

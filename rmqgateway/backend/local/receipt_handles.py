@@ -7,6 +7,8 @@ by the handle alone.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from rmqgateway.errors import Code, GatewayError
@@ -17,6 +19,13 @@ __all__ = ["NORMAL_TOPIC", "RETRY_TOPIC", "RETRY_TOPIC_V2", "ReceiptHandle", "fo
 NORMAL_TOPIC = "0"
 RETRY_TOPIC = "1"
 RETRY_TOPIC_V2 = "2"
+
+
+_NUMBER = "([0-9]{1,18})"
+_well_formed = re.compile(
+    f"{_NUMBER} {_NUMBER} {_NUMBER} {_NUMBER} ([{NORMAL_TOPIC}{RETRY_TOPIC}{RETRY_TOPIC_V2}]) ([^ ]*) "
+    f"{_NUMBER} {_NUMBER}(?: ([^ ]*))?"
+).fullmatch
 
 
 class ReceiptHandle(msgspec.Struct, frozen=True):
@@ -56,23 +65,10 @@ def format_handle(
 
 def parse_handle(handle: str) -> ReceiptHandle:
     """Take a handle apart. :raise GatewayError: BAD_RECEIPT_HANDLE, saying which part."""
-    parts = handle.split(" ")
-    if len(parts) not in (8, 9):
-        raise GatewayError(
-            Code.BAD_RECEIPT_HANDLE,
-            f"a receipt handle has 8 parts (9 of a lite topic), got {len(parts)} in {handle[:100]!r}",
-        )
-    start_offset, pop_time, invisible_ms, revive_queue, topic_kind, broker_name, queue_id, offset = parts[:8]
-    numbers = (start_offset, pop_time, invisible_ms, revive_queue, queue_id, offset)
-    if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
-        raise GatewayError(
-            Code.BAD_RECEIPT_HANDLE,
-            f"expected numbers in all parts but the 5th and 6th, got {handle[:100]!r}",
-        )
-    if topic_kind not in (NORMAL_TOPIC, RETRY_TOPIC, RETRY_TOPIC_V2):
-        raise GatewayError(
-            Code.BAD_RECEIPT_HANDLE, f"expected 0, 1 or 2 as the 5th part, got {topic_kind[:20]!r}"
-        )
+    match = _well_formed(handle)
+    if match is None:
+        raise _bad_handle(handle)
+    start_offset, pop_time, invisible_ms, revive_queue, topic_kind, broker_name, queue_id, offset, lite = match.groups("")
     return ReceiptHandle(
         int(start_offset),
         int(pop_time),
@@ -82,5 +78,23 @@ def parse_handle(handle: str) -> ReceiptHandle:
         broker_name,
         int(queue_id),
         int(offset),
-        parts[8] if len(parts) == 9 else "",
+        lite,
+    )
+
+
+def _bad_handle(handle: str) -> GatewayError:
+    """What is wrong with a handle."""
+    parts = handle.split(" ")
+    if len(parts) not in (8, 9):
+        return GatewayError(
+            Code.BAD_RECEIPT_HANDLE,
+            f"a receipt handle has 8 parts (9 of a lite topic), got {len(parts)} in {handle[:100]!r}",
+        )
+    if parts[4] not in (NORMAL_TOPIC, RETRY_TOPIC, RETRY_TOPIC_V2):
+        return GatewayError(
+            Code.BAD_RECEIPT_HANDLE, f"expected 0, 1 or 2 as the 5th part, got {parts[4][:20]!r}"
+        )
+    return GatewayError(
+        Code.BAD_RECEIPT_HANDLE,
+        f"expected numbers in all parts but the 5th and 6th, got {handle[:100]!r}",
     )

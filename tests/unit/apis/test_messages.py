@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
 from rmqgateway.apis.convert_messages import MessageWriter, message_of
+from rmqgateway.apis.convert_receiving import write_acknowledged
+from rmqgateway.commands import AckResult, AckResults
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import encode_properties
 
@@ -117,3 +119,19 @@ def test_what_is_written_out_is_what_protobuf_reads(
 
 def test_a_large_body() -> None:
     both(stored({"UNIQ_KEY": "ID"}, bytes(3_000_000)), "handle", 1)
+
+
+def test_the_common_answer_to_an_acknowledgement_is_what_protobuf_would_write() -> None:
+    request = service.AckMessageRequest()
+    for number in range(40):
+        request.entries.add(message_id=f"id-{number}" * (number + 1), receipt_handle=f"1 2 3 0 0 b 0 {number}")
+    reply = AckResults(tuple(AckResult(entry.receipt_handle) for entry in request.entries))
+    response = service.AckMessageResponse.FromString(write_acknowledged(request.entries, reply))
+    assert response.status.code == v2.OK
+    assert [(one.message_id, one.receipt_handle, one.status.code) for one in response.entries] == [
+        (one.message_id, one.receipt_handle, v2.OK) for one in request.entries
+    ]
+    assert response.SerializeToString() == write_acknowledged(request.entries, reply)
+    request.entries[3].lite_topic = "lite"
+    slower = service.AckMessageResponse.FromString(write_acknowledged(request.entries, reply))
+    assert slower == response, "a lite topic is not repeated"
