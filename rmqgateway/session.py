@@ -50,11 +50,15 @@ class Session:
         "_drain",
         "_ended",
         "_on_end",
+        "consumes",
         "front_end",
         "host",
         "host_bytes",
         "last_seen",
         "number",
+        "pace",
+        "pace_is_shared",
+        "paced",
         "peer",
         "peer_bytes",
         "user",
@@ -79,6 +83,10 @@ class Session:
         self.host_bytes = host_to_bytes(host)
         self.last_seen = now
         self.user: str | None = None
+        self.pace: Callable[[bool], None] | None = None
+        self.pace_is_shared = True
+        self.paced = False
+        self.consumes = False
         self._deliver = deliver
         self._drain = drain
         self._close = close

@@ -109,6 +109,7 @@ class RemotingProtocol(Protocol):
         self._waiting: set[Deferred[Any]] = set()
         self._held = HeldSends(gateway, self._account)
         self._reading = True
+        self._slow = False  # the process has too much to do
         self._idle_timer: IDelayedCall | None = None
         # Questions to the client: our opaque -> relay id.
         self._next_opaque = 0
@@ -139,6 +140,7 @@ class RemotingProtocol(Protocol):
             self._transport.loseConnection()
             return
         self._session = session
+        session.pace = self._set_slow
         self._opened = True
         self._peer = Peer(session)
         self._write = writer(self.transport)
@@ -515,14 +517,16 @@ class RemotingProtocol(Protocol):
         settings = self._settings
         if self._reading:
             if (
-                self._in_flight_bytes > settings.in_flight_bytes
+                self._slow
+                or self._in_flight_bytes > settings.in_flight_bytes
                 or self._in_flight > settings.in_flight_requests
                 or self._unsent_bytes > settings.unsent_bytes
             ):
                 self._reading = False
                 self._transport.pauseProducing()
         elif (
-            self._in_flight_bytes * 2 <= settings.in_flight_bytes
+            not self._slow
+            and self._in_flight_bytes * 2 <= settings.in_flight_bytes
             and self._in_flight * 2 <= settings.in_flight_requests
             and self._unsent_bytes * 2 <= settings.unsent_bytes
         ):
@@ -531,6 +535,11 @@ class RemotingProtocol(Protocol):
             self._transport.resumeProducing()
             if self._backlog:
                 self._plan_backlog()
+
+    def _set_slow(self, slow: bool) -> None:
+        """See `ISession.pace`."""
+        self._slow = slow
+        self._balance()
 
     def _check_idle(self) -> None:
         now = self._seconds()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from rmqgateway.errors import Code, GatewayError
@@ -13,7 +15,8 @@ class Limits(msgspec.Struct, frozen=True):
     """Limits of the door.
 
     :ivar process_bytes: message bytes under way in the whole process (received, not yet durable or refused).
-    :ivar slow_at: share of `process_bytes` from which producing connections are no longer read.
+    :ivar slow_at: share of `process_bytes` from which connections that only produce are no longer read; of those that
+        consume too the sends are refused, where pausing would hold up acknowledgements.
     :ivar refuse_at: share from which sends are refused with a retry hint.
     :ivar sessions: client connections.
     :ivar commands_under_way: commands that have not been answered yet, long polls included.
@@ -27,15 +30,22 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ByteBudget:
-    """Bytes under way against a limit."""
+    """Bytes under way against a limit.
 
-    __slots__ = ("limit", "refuse_above", "slow_above", "used")
+    :ivar pressed: producers are slowed. :ivar relieve: called when the bytes have come down to three quarters of where
+        that began, so that it does not go on and off with each message.
+    """
+
+    __slots__ = ("limit", "pressed", "refuse_above", "relieve", "relieved_below", "slow_above", "used")
 
     def __init__(self, limit: int, slow_at: float, refuse_at: float) -> None:
         self.limit = limit
         self.slow_above = int(limit * slow_at)
         self.refuse_above = int(limit * refuse_at)
+        self.relieved_below = self.slow_above * 3 // 4
         self.used = 0
+        self.pressed = False
+        self.relieve: Callable[[], None] | None = None
 
     @property
     def slow(self) -> bool:
@@ -57,3 +67,7 @@ class ByteBudget:
     def give_back(self, size: int) -> None:
         """`size` bytes are no longer under way."""
         self.used -= size
+        if self.pressed and self.used <= self.relieved_below:
+            self.pressed = False
+            if self.relieve is not None:
+                self.relieve()

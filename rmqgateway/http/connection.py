@@ -126,7 +126,12 @@ class HttpConnection(Protocol):
             self.draining = True  # the client is to come back over a new connection
             request.respond(*problem_of(error))
             return False
+        self.session.pace = self.set_slow
         return True
+
+    def set_slow(self, slow: bool) -> None:
+        """See `ISession.pace`."""
+        raise NotImplementedError
 
     def _admit(self, request: Request) -> bool:
         """Whether a browser may send this from the page that it is on; if so, what to tell it is in ``request.more``."""

@@ -45,6 +45,7 @@ class Http1Protocol(HttpConnection):
         self._lingering = False
         self._linger_until = 0.0
         self._paused = False
+        self._slow = False  # the process has too much to do
         # Of this turn, what the transport would not take yet, and the piece that it has.
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -257,7 +258,7 @@ class Http1Protocol(HttpConnection):
         request = self.request
         share = 1 if self._paused else 0  # once stopped, half of it has to go
         held = _HELD >> share
-        stop = self._unsent_bytes > self.settings.unsent_bytes >> share or (
+        stop = self._slow or self._unsent_bytes > self.settings.unsent_bytes >> share or (
             request is not None
             and (request.uncredited > held or (not self._reading_body and self._decoder.buffered > held))
         )
@@ -270,6 +271,13 @@ class Http1Protocol(HttpConnection):
                     request.body_since = self._seconds()
                     request.body_seen = 0
                 self.transport.resumeProducing()
+
+    def set_slow(self, slow: bool) -> None:
+        """See `ISession.pace`."""
+        self._slow = slow
+        if not slow:
+            self._head_since = self._seconds()  # what we did not read was not late
+        self.balance()
 
     # Writing.
 
@@ -373,7 +381,7 @@ class Http1Protocol(HttpConnection):
             if self._unsent_bytes > settings.unsent_bytes:
                 return now + settings.head_s
             if self._reading_body or not self._decoder.between_requests:
-                at: float = self._head_since + settings.head_s
+                at: float = (now if self._slow else self._head_since) + settings.head_s
                 if now >= at:
                     self._say_and_close(408, f"the request did not come within {settings.head_s:g} s (setting http.head_s)")
                     return now + _LINGER

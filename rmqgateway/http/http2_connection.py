@@ -123,6 +123,10 @@ class Http2Request(Request):
         return self.http2.queued(self.stream)
 
     def _credit(self, count: int) -> None:
+        withheld = self.connection.withheld
+        if withheld is not None:
+            withheld[self.stream] = withheld.get(self.stream, 0) + count
+            return
         self.http2.consumed(self.stream, count)
         if not self.connection.receiving:
             self.connection.written()
@@ -164,6 +168,8 @@ class Http2Protocol(HttpConnection):
         self._later_call: IDelayedCall | None = None
         self._pinged = 0.0
         self._drain_since = 0.0
+        #: While the process has too much to do: by how much the windows of streams will be opened again.
+        self.withheld: dict[int, int] | None = None
 
     # What Twisted calls.
 
@@ -193,6 +199,29 @@ class Http2Protocol(HttpConnection):
         finally:
             self.receiving = False
             outbox.leave()
+
+    def _open_session(self, name: str, request: Request) -> bool:
+        opened = super()._open_session(name, request)
+        if opened:
+            self.session.pace_is_shared = False  # type: ignore[union-attr]
+        return opened
+
+    def set_slow(self, slow: bool) -> None:
+        """See `ISession.pace`: bodies that are long are sent no further; short ones, acknowledgements among them, come in
+        windows of their own."""
+        if slow:
+            self.withheld = {} if self.withheld is None else self.withheld
+            return
+        withheld, self.withheld = self.withheld, None
+        if self.closed or not withheld:
+            return
+        now = self._seconds()
+        for stream, count in withheld.items():
+            self.engine.consumed(stream, count)
+            if stream in self.requests:
+                self.requests[stream].body_since = now  # what we did not let it send was not slow
+                self.requests[stream].body_seen = 0
+        self.written()
 
     # Events.
 
@@ -418,7 +447,9 @@ class Http2Protocol(HttpConnection):
         watched = False
         rate = self.settings.body_rate
         for request in list(self.requests.values()):
-            if request.is_read_whole:
+            if request.is_read_whole and self.withheld is not None:
+                watched = True  # it is ourselves who do not let it send
+            elif request.is_read_whole:
                 elapsed = now - request.body_since
                 if elapsed >= _RATE_OVER:
                     if request.body_seen < rate * elapsed:

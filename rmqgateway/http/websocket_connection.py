@@ -160,8 +160,10 @@ class WebSocketConnection(WebSocketServerProtocol):
             self._session = server.gateway.open_session(
                 front_end.name, information.peer, information.advertised, self._deliver, self._drain, self.cut
             )
+            self._session.pace = self._set_slow
         self._paused = False  # by the front-end
         self._full = False  # too much is unsent
+        self._slow = False  # the process has too much to do
         self._reading = True
         self._consuming = False
         self._on_drain: Callable[[], None] | None = None
@@ -379,8 +381,13 @@ class WebSocketConnection(WebSocketServerProtocol):
             finally:
                 self._outbox.leave()
 
+    def _set_slow(self, slow: bool) -> None:
+        """See `ISession.pace`."""
+        self._slow = slow
+        self._balance()
+
     def _balance(self) -> None:
-        wanted = not self._paused and not self._full
+        wanted = not self._paused and not self._full and not self._slow
         if wanted is not self._reading and not self._ended:
             self._reading = wanted
             if wanted:
