@@ -229,3 +229,13 @@ def test_waiting_for_messages_without_taking_them(admin: Admin, server: Server, 
     empty = f"{prefix}_notified_none"
     fine(admin.run("updateTopic", "-c", server.cluster, "-t", empty))
     assert admin.run("!await", server.broker_address, group, empty, "1000").out.strip() == "false"
+
+
+def test_a_namespace_of_the_second_version(admin: Admin, server: Server, scene: Scene, prefix: str) -> None:
+    """Header fields ``ns`` and ``nsd``: two namespaces do not see each other, tools see both."""
+    topic, group = f"{prefix}_spaced", f"{prefix}_spaced_group"
+    for space in ("one", "two"):
+        printed = fine(admin.run("!namespaced", space, group, topic, f"body of {space}", seconds=60))
+        assert printed.out.split("\n")[0].endswith(f" body of {space}"), printed
+    topics = fine(admin.run("topicList")).out.split()
+    assert {f"one%{topic}", f"two%{topic}"} <= set(topics) and topic not in topics

@@ -7,8 +7,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
@@ -101,6 +104,9 @@ public final class AdminDriver extends MQAdminStartup {
             case "!trace":
                 produce(namesrv, words[1], words[2], Arrays.copyOfRange(words, 3, words.length), true);
                 break;
+            case "!namespaced":
+                namespaced(namesrv, words[1], words[2], words[3], words[4]);
+                break;
             case "!half":
                 half(namesrv, words[1], words[2], words[3]);
                 break;
@@ -175,6 +181,39 @@ public final class AdminDriver extends MQAdminStartup {
             SendResult result = producer.send(message);
             System.out.println(result.getMsgId() + " " + result.getOffsetMsgId() + " "
                 + result.getMessageQueue().getQueueId() + " " + result.getQueueOffset());
+        }
+    }
+
+    /** Sends a body and receives it, within a namespace of the second version; prints the topic as it is seen inside. */
+    private static void namespaced(String namesrv, String namespace, String group, String topic, String body)
+        throws Exception {
+        BlockingQueue<MessageExt> received = new LinkedBlockingQueue<>();
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setNamesrvAddr(namesrv);
+        consumer.setNamespaceV2(namespace);
+        consumer.setInstanceName("in-" + namespace);
+        consumer.setPollNameServerInterval(1_000);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            received.addAll(messages);
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        DefaultMQProducer producer = new DefaultMQProducer(group + "_producers");
+        producer.setNamesrvAddr(namesrv);
+        producer.setNamespaceV2(namespace);
+        producer.setInstanceName("in-" + namespace);
+        producer.start();
+        try {
+            // Before the consumer starts: otherwise it finds no queues, and looks again only after 20 s.
+            producer.send(new Message(topic, body.getBytes(StandardCharsets.UTF_8)));
+            consumer.start();
+            MessageExt message = received.poll(30, TimeUnit.SECONDS);
+            System.out.println(message == null ? "nothing"
+                : message.getTopic() + " " + new String(message.getBody(), StandardCharsets.UTF_8));
+        } finally {
+            producer.shutdown();
+            consumer.shutdown();
         }
     }
 
