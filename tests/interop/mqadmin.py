@@ -62,6 +62,11 @@ class Admin:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
     def _read(self) -> None:
         if self._process.stdout is not None:
             for line in self._process.stdout:

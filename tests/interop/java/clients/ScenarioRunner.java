@@ -43,6 +43,7 @@ public final class ScenarioRunner {
         Pulling.register(beside);
         Producing.register(beside);
         Asking.register(beside);
+        Relaying.register(beside);
     }
 
     public static void main(String[] args) throws Exception {
@@ -65,6 +66,9 @@ public final class ScenarioRunner {
     private boolean run(String names) throws Exception {
         Set<String> known = new LinkedHashSet<>(alone.keySet());
         known.addAll(beside.keySet());
+        if (names.equals("all") || names.equals("list")) {
+            known.removeAll(Relaying.NAMES);
+        }
         Set<String> wanted = names.equals("all") || names.equals("list") ? known
             : new LinkedHashSet<>(Arrays.asList(names.split(",")));
         if (names.equals("list")) {
