@@ -27,6 +27,8 @@ _GZIP_HEAD = (*_HEAD, (b"grpc-encoding", b"gzip"))
 _OK = ((b"grpc-status", b"0"),)
 #: Below this compression makes a message longer, or not much shorter.
 _COMPRESS_FROM = 256
+#: A request of one message up to this size costs the client's window until it is answered.
+_SMALL = 4096
 
 
 def _no_such_method(rpc: Rpc, data: bytes) -> None:
@@ -56,12 +58,17 @@ class GrpcCall(Rpc):
         self._request = request
         self._started = self._holding = False
         encoding = fields.get(b"grpc-encoding", b"identity")
+        self._decoder: GrpcDecoder | None = None
         # Who compresses its requests gets compressed answers, if it takes them.
         self._gzip = encoding == b"gzip" and b"gzip" in fields.get(b"grpc-accept-encoding", b"")
         context = request.context
         try:
-            self._decoder = self.decoder(encoding, max_message=api.settings.max_message)
-            self.begin(context.session, context.trace)
+            if encoding != b"identity":
+                self._decoder = self.decoder(encoding, max_message=api.settings.max_message)
+            if b"grpc-timeout" in fields:
+                self.begin(context.session, context.trace)
+            else:
+                self.context = context
         except GrpcError as error:
             self.close(error.status, error.message)
             return
@@ -77,9 +84,23 @@ class GrpcCall(Rpc):
     def _body(self, data: bytes, last: bool) -> None:
         if self.done:
             return
+        decoder = self._decoder
+        if decoder is None:
+            size = len(data)
+            if (
+                last
+                and 5 <= size <= _SMALL
+                and data[0] == 0
+                and int.from_bytes(data[1:5], "big") == size - 5 <= self.api.settings.max_message
+            ):
+                # The usual call, whose only message is here whole. Its window reopens when it is answered.
+                self.message(data[5:])
+                self.half_closed()
+                return
+            decoder = self._decoder = self.decoder(max_message=self.api.settings.max_message)
         if data:
             try:
-                messages = self._decoder.receive_data(data)
+                messages = decoder.receive_data(data)
             except GrpcError as error:
                 self.close(error.status, error.message)
                 return
@@ -87,14 +108,14 @@ class GrpcCall(Rpc):
             if not messages or self._holding:
                 # Its windows are open for the rest, so what has come counts as the connection's.
                 self._holding = True
-                if not self._request.hold(self._decoder.held):
+                if not self._request.hold(decoder.held):
                     self.close(GrpcStatus.RESOURCE_EXHAUSTED, HOLDS_TOO_MUCH)
                     return
             for message in messages:
                 self.message(message)
         if last and not self.done:
             try:
-                self._decoder.end()
+                decoder.end()
             except GrpcError as error:
                 self.close(error.status, error.message)
                 return
@@ -150,6 +171,10 @@ class GrpcCall(Rpc):
 
     def buffered(self) -> int:
         return self._request.buffered()
+
+    @property
+    def is_crowded(self) -> bool:
+        return self._request.is_crowded
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         self._request.on_drain(callback)

@@ -135,7 +135,7 @@ _ALL_ACKNOWLEDGED = service.AckMessageResponse(status=v2.Status(code=v2.OK, mess
 
 def write_acknowledged(entries: Sequence[service.AckMessageEntry], reply: AckResults) -> bytes:
     """The response to AckMessage: one entry for each, MULTIPLE_RESULTS where they differ."""
-    if not any([result.code for result in reply.results]):
+    if not any(result.code for result in reply.results):
         # An entry of the response is that of the request, and its status.
         data = [entry.SerializeToString() + _ENTRY_OK for entry in entries if not entry.lite_topic]
         if data and len(data) == len(entries) == len(reply.results):

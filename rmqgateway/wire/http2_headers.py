@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rmqgateway.errors import WireError
 from rmqgateway.wire.hpack_decoder import field_is_valid
@@ -50,12 +51,39 @@ def read_request(headers: list[Header], extended_connect: bool) -> RequestHead:
         if name[0] != _COLON:
             break
         count += 1
-    pseudo = dict(headers[:count])
+    method, scheme, authority, path, protocol = _read_pseudo(tuple(headers[:count]), extended_connect)
+    regular = headers[count:]
+    length = NO_LENGTH
+    for name, value in regular:
+        if name in _WATCHED:
+            if name == b"te":
+                if value.lower() != b"trailers":
+                    raise _malformed("te other than trailers")
+            elif name == b"content-length":
+                length = _content_length(value, length)
+            elif name == b"host":
+                if authority and value.lower() != authority.lower():
+                    raise _malformed("host differs from :authority")
+                if not _valid_authority(value):
+                    raise _malformed("host is no host and port")
+            elif name in _CONNECTION_SPECIFIC:
+                raise _malformed(f"{name.decode('ascii')} is a field of HTTP/1.1 connections")
+            else:
+                raise _malformed("a pseudo-header field after a regular one")
+    return method, scheme, authority, path, protocol, regular, length
+
+
+# Clients ask for few things, again and again.
+@lru_cache(64)
+def _read_pseudo(
+    fields: tuple[Header, ...], extended_connect: bool
+) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    count = len(fields)
+    pseudo = dict(fields)
     if len(pseudo) != count:
         raise _malformed("a pseudo-header field is repeated")
     if not pseudo.keys() <= _REQUEST:
         raise _malformed("it has a pseudo-header field of a response")
-    regular = headers[count:]
     method = pseudo.get(b":method", b"")
     scheme = pseudo.get(b":scheme", b"")
     authority = pseudo.get(b":authority", b"")
@@ -75,24 +103,7 @@ def read_request(headers: list[Header], extended_connect: bool) -> RequestHead:
             raise _malformed(":scheme is missing or no scheme")
         if not _valid_path(path) and not (path == b"*" and method == b"OPTIONS"):
             raise _malformed(":path is missing or does not begin with a slash")
-    length = NO_LENGTH
-    for name, value in regular:
-        if name in _WATCHED:
-            if name == b"te":
-                if value.lower() != b"trailers":
-                    raise _malformed("te other than trailers")
-            elif name == b"content-length":
-                length = _content_length(value, length)
-            elif name == b"host":
-                if authority and value.lower() != authority.lower():
-                    raise _malformed("host differs from :authority")
-                if not _valid_authority(value):
-                    raise _malformed("host is no host and port")
-            elif name in _CONNECTION_SPECIFIC:
-                raise _malformed(f"{name.decode('ascii')} is a field of HTTP/1.1 connections")
-            else:
-                raise _malformed("a pseudo-header field after a regular one")
-    return method, scheme, authority, path, protocol, regular, length
+    return method, scheme, authority, path, protocol
 
 
 def _content_length(value: bytes, before: int) -> int:

@@ -6,6 +6,7 @@ Source of what it does: gRPC's doc/interop-test-descriptions.md, "Server".
 from __future__ import annotations
 
 from collections import deque
+from functools import cached_property
 from typing import Any
 
 from twisted.internet import reactor
@@ -43,17 +44,24 @@ class _Answering:
     """What is said beside the messages, and one after the other."""
 
     decoder = _Decoder
+    busy = no_more = False
+    received = 0
 
-    def begin(self: Any, session: Any, trace: str) -> None:
-        fields = self.fields
-        self.initial_metadata = tuple((name, fields[name]) for name in (_INITIAL,) if name in fields)
-        self.trailing_metadata = tuple((name, fields[name]) for name in (_TRAILING,) if name in fields)
-        self.todo = deque()
-        self.busy = False
-        self.received = 0
-        self.no_more = False
-        self.compresses = b"gzip" in fields.get(b"grpc-accept-encoding", b"")
-        super().begin(session, trace)  # type: ignore[misc]
+    @cached_property
+    def todo(self) -> deque[Any]:
+        return deque()
+
+    @property
+    def initial_metadata(self: Any) -> tuple[tuple[bytes, bytes], ...]:
+        return tuple((name, self.fields[name]) for name in (_INITIAL,) if name in self.fields)
+
+    @property
+    def trailing_metadata(self: Any) -> tuple[tuple[bytes, bytes], ...]:
+        return tuple((name, self.fields[name]) for name in (_TRAILING,) if name in self.fields)
+
+    @property
+    def compresses(self: Any) -> bool:
+        return b"gzip" in self.fields.get(b"grpc-accept-encoding", b"")
 
     def say(self: Any, size: int, compressed: bool, message: str) -> None:
         """Send a payload of zeros in a stream."""

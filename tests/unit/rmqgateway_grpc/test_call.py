@@ -64,7 +64,11 @@ def test_a_unary_call(server: Server) -> None:
     request = server.call(SERVICE + "QueryRoute", encode_message(ROUTE))
     assert status(request) == (0, "")
     assert request.head is not None and request.head[1][b"content-type"] == b"application/grpc"
-    assert request.credited == len(encode_message(ROUTE))
+    assert request.credited == 0, "its window reopens with the answer"
+    data = encode_message(ROUTE)
+    request = server.call(SERVICE + "QueryRoute", data[:7], last=False)
+    request.feed(data[7:], True)
+    assert status(request) == (0, "") and request.credited == len(data)
     (message,) = messages(request)
     assert service.QueryRouteResponse.FromString(message).status.code == v2.OK
 
