@@ -26,6 +26,7 @@
  * @property {number} [delayMs]
  * @property {number} [deliverAt] Milliseconds since 1970.
  * @property {number} [priority]
+ * @property {string} [liteTopic]
  */
 
 /**
@@ -70,6 +71,7 @@
  * @property {boolean} [autoAck] Delivered is done with: a lost connection may lose messages.
  * @property {boolean} [fifo]
  * @property {"min" | "max"} [start]
+ * @property {string[]} [liteTopics] Of a topic of type LITE.
  * @property {number} [retryMs] When a message whose handler failed comes again: 1000.
  */
 
@@ -125,6 +127,10 @@ export class Message {
     /** @type {number} */ this.queueId = fields.queueId ?? 0;
     /** @type {number} */ this.offset = fields.offset ?? -1;
     /** @type {number} */ this.bornTimestamp = fields.bornTimestamp ?? 0;
+    /** @type {string} */ this.bornHost = fields.bornHost ?? "";
+    /** @type {number} */ this.deliverAt = fields.deliverAt ?? 0;
+    /** @type {number | undefined} */ this.priority = fields.priority;
+    /** @type {string} */ this.liteTopic = fields.liteTopic ?? "";
     /** @type {number} */ this.storeTimestamp = fields.storeTimestamp ?? 0;
     /** @type {number} */ this.attempt = fields.deliveryAttempt ?? 0;
     /** @type {ReplyTo | undefined} */ this.replyTo = fields.replyTo;
@@ -363,7 +369,7 @@ export class Client {
 
   /**
    * Receive once. @param {{topic: string, group: string, maxMessages?: number, waitMs?: number, invisibleMs?: number, filter?: string,
-   * filterType?: "TAG" | "SQL92"}} options @returns {Promise<Message[]>}
+   * filterType?: "TAG" | "SQL92", fifo?: boolean, liteTopics?: string[]}} options @returns {Promise<Message[]>}
    */
   async receive(options) {
     const { messages = [] } = await this.call("receive", options);
