@@ -76,6 +76,8 @@ def refusal(answer: RemotingCommand, about: str = "") -> GatewayError:
             code = _of_system_error(remark)
     elif code is Code.FORBIDDEN:
         code = _of_no_permission(remark)
+    elif code is Code.BAD_MESSAGE and "timer message illegal" in remark:
+        code = Code.BAD_DELIVERY_TIME
     text = f"{about}: {response_name(number)}: {remark}" if about else f"{response_name(number)}: {remark}"
     return GatewayError(code, text, retry_after=_PAUSES.get(code), upstream_code=number)
 
@@ -86,6 +88,8 @@ def _of_system_error(remark: str) -> Code:
         return Code.FORBIDDEN
     if "[TIMEOUT_CLEAN_QUEUE]" in remark or "[PC_SYNCHRONIZED]" in remark or "system busy" in remark:
         return Code.BUSY
+    if "look message by offset failed" in remark:
+        return Code.MESSAGE_NOT_FOUND
     if "not exist" in remark and "topic" in remark.lower():
         return Code.TOPIC_NOT_FOUND
     return Code.UPSTREAM_ERROR
@@ -94,7 +98,7 @@ def _of_system_error(remark: str) -> Code:
 def _of_no_permission(remark: str) -> Code:
     """What the broker forbids to everybody, and what only to this caller."""
     low = remark.lower()
-    if "sending message is forbidden" in low:
+    if "sending message" in low and "forbidden" in low:
         return Code.TOPIC_NOT_WRITABLE
     if "the topic[" in low and ("pulling message is forbidden" in low or "peeking message is forbidden" in low):
         return Code.TOPIC_NOT_READABLE

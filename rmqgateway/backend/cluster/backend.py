@@ -21,6 +21,7 @@ from rmqgateway.backend.cluster.naming import Naming
 from rmqgateway.backend.cluster.passthrough_names import NameServers
 from rmqgateway.backend.cluster.popping import Popping
 from rmqgateway.backend.cluster.producing import Producing
+from rmqgateway.backend.cluster.pulled import Pulled
 from rmqgateway.backend.cluster.pulling import Pulling
 from rmqgateway.backend.cluster.relays import Relays
 from rmqgateway.backend.cluster.routes import Routes
@@ -79,6 +80,8 @@ class ClusterBackend:
         self.relays = self.producing.relays = Relays(core, self.members)
         self.transactions = self.producing.transactions = Transactions(core, self.members)
         self.pulling = Pulling(core)
+        self.pulled = self.popping.pulled = self.settling.pulled = Pulled(core, self.metadata, self.members, self.pulling)
+        self.relays.on_consumers_changed.append(self.pulled.members_changed)
         self._not_ready: str | None = "the backend has not started"
         self.components: list[Component] = [
             self.metadata,
@@ -89,6 +92,7 @@ class ClusterBackend:
             self.settling,
             self.popping,
             self.pulling,
+            self.pulled,
             Naming(core, self.metadata),
             AdminTopics(core, self.metadata),
             AdminProgress(core, self.pulling),

@@ -9,6 +9,7 @@ from rmqgateway.backend.cluster.answers import refusal
 from rmqgateway.backend.cluster.component import Component, Core, Handlers
 from rmqgateway.backend.cluster.metadata import Metadata
 from rmqgateway.backend.cluster.routes import TopicRoute
+from rmqgateway.backend.local import names
 from rmqgateway.commands.administering import (
     ChangeKeyValues,
     ClusterInformation,
@@ -62,6 +63,8 @@ class Naming(Component):
 
     async def _route(self, topic: str, create: bool) -> Route:
         routes = self.core.routes
+        if create and routes.cached(topic) is None:
+            names.check_topic(topic)
         found: TopicRoute = await (routes.find_or_create(topic) if create else routes.find(topic))
         try:
             config = await self._metadata.topic(topic)

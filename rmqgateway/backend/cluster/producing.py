@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from rmqgateway.backend.cluster.answers import BrokerUnreachable, refusal
 from rmqgateway.backend.cluster.component import Component, Core, Handlers
 from rmqgateway.backend.cluster.metadata import Metadata
 from rmqgateway.backend.cluster.routes import AUTO_CREATE_TOPIC, TopicRoute
+from rmqgateway.backend.local import names
 from rmqgateway.backend.local.producing import message_type
 from rmqgateway.commands.producing import (
     RecalledMessage,
@@ -55,6 +57,8 @@ _STORED = frozenset(
         ResponseCode.SLAVE_NOT_AVAILABLE,
     )
 )
+_LIMIT = re.compile(r"body length limit (\d{1,12})")
+_MAX_PROPERTIES = 32767
 _BORN_HOST = b"__BORNHOST\x01"
 _SHARDING_KEY = b"__SHARDINGKEY\x01"
 #: The group of producers that name none.
@@ -112,6 +116,7 @@ class Producing(Component):
     def send_messages(self, context: Context, command: SendMessages) -> Any:
         route = self.core.routes.cached(command.topic)
         if route is None:
+            names.check_topic(command.topic)
             return self.core.routes.find_or_create(command.topic).addCallback(self._send_now, context, command)
         if command.check_type and self._metadata.cached_topic(command.topic) is None:
             return self._metadata.topic(command.topic).addCallback(lambda _: self._send_now(route, context, command))
@@ -186,9 +191,9 @@ class Producing(Component):
         """The brokers that take a message in any queue: `first` at the end, since they are taken from there."""
         if len(route.writable) == 1:
             return [first]
-        names = [name for name, _ in route.writable]
-        at = names.index(first)
-        return (names[at:] + names[:at])[::-1]
+        all_names = [name for name, _ in route.writable]
+        at = all_names.index(first)
+        return (all_names[at:] + all_names[:at])[::-1]
 
     def _header(
         self, command: SendMessages, message: Message, properties: bytes, queue_id: int, broker: str
@@ -292,7 +297,7 @@ class Producing(Component):
         if answer.code not in _STORED:
             if answer.code == ResponseCode.TOPIC_NOT_EXIST or answer.code == ResponseCode.NO_PERMISSION:
                 self.core.routes.ask(sending.command.topic).addErrback(lambda _: None)  # it may have moved
-            sending.tell(None, refusal(answer, f"topic {sending.command.topic}"))
+            sending.tell(None, _refused(sending, answer))
             return
         try:
             results = self._results(sending, answer)
@@ -373,6 +378,18 @@ class Producing(Component):
 
 def _sent(sending: _Sending, answer: RemotingCommand | None, error: GatewayError | None) -> None:
     sending.sending.sent(sending, answer, error)
+
+
+def _refused(sending: _Sending, answer: RemotingCommand) -> GatewayError:
+    """Brokers say "illegal" of what is too large as well, and tell their limit."""
+    error = refusal(answer, f"topic {sending.command.topic}")
+    if error.code is Code.BAD_MESSAGE:
+        limit = _LIMIT.search(error.message)
+        if limit is not None and len(sending.body) > int(limit[1]):
+            error.code = Code.MESSAGE_TOO_LARGE
+        elif len(sending.ext["i"].encode()) > _MAX_PROPERTIES:
+            error.code = Code.PROPERTIES_TOO_LARGE
+    return error
 
 
 def _with_born_host(properties: bytes, context: Context) -> bytes:

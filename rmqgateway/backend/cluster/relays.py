@@ -71,6 +71,8 @@ class Relays(Component):
         self._next = 0
         #: Who asked, by correlation id: brokers know the gateway in its place.
         self._asked: OrderedDict[str, str] = OrderedDict()
+        #: Told of each group whose members changed, as brokers say.
+        self.on_consumers_changed: list[Callable[[str], None]] = []
 
     def handlers(self) -> Handlers:
         return {
@@ -187,6 +189,8 @@ class Relays(Component):
 
     def _consumers_changed(self, broker: Broker, link: Link, request: RemotingCommand) -> None:
         group = request.ext_fields.get("consumerGroup", "")
+        for tell in self.on_consumers_changed:
+            tell(group)
         for session in self._members.consumer_sessions(group):
             session.deliver(ConsumersChanged(group))
 
