@@ -144,6 +144,10 @@ class IRequest(Interface):
     ) -> None:
         """Send a whole response. With a status of 200, no body, and trailers, HTTP/2 sends them in the one head."""
 
+    is_crowded: bool = Attribute(
+        "Whether responses of this connection, finished ones included, leave more untaken than they may."
+    )
+
     def buffered() -> int:
         """How many bytes of the response the peer has not taken yet."""
 

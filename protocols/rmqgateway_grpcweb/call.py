@@ -168,5 +168,9 @@ class WebCall(Rpc):
     def buffered(self) -> int:
         return self._request.buffered()
 
+    @property
+    def is_crowded(self) -> bool:
+        return self._request.is_crowded
+
     def on_drain(self, callback: Callable[[], None]) -> None:
         self._request.on_drain(callback)

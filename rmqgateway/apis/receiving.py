@@ -34,6 +34,7 @@ _receive_response = service.ReceiveMessageResponse
 _pull_response = service.PullMessageResponse
 _OK = _receive_response(status=OK).SerializeToString()
 _PULL_OK = _pull_response(status=OK).SerializeToString()
+_CROWDED = "this connection leaves too much of its answers untaken (setting http.in_flight_bytes)"
 
 
 #: Messages that leave in one frame of HTTP/2, whose least largest is 16 KiB.
@@ -108,6 +109,11 @@ class _Receive:
                 self._end_with(v2.Status(code=v2.TOO_MANY_REQUESTS, message="polling full"))
             else:
                 self._end_with(v2.Status(code=v2.MESSAGE_NOT_FOUND, message="no new message"))
+            return
+        if rpc.is_crowded:
+            # Refused at its beginning was what came while it was so; this call has waited since before.
+            self._give_back("")
+            self._end_with(v2.Status(code=v2.TOO_MANY_REQUESTS, message=_CROWDED))
             return
         rpc.on_gone(self._give_back)
         rpc.write(_OK)
@@ -211,6 +217,10 @@ def pull_message(rpc: Rpc, data: bytes) -> Deferred[Any] | None:
         if rpc.done:
             return
         status = pull_status(reply)
+        if reply.messages and rpc.is_crowded:
+            rpc.write(_pull_response(status=v2.Status(code=v2.TOO_MANY_REQUESTS, message=_CROWDED)).SerializeToString())
+            rpc.close()
+            return
         rpc.write(_PULL_OK if status is OK else _pull_response(status=status).SerializeToString())
 
         def encoded() -> Iterator[bytes]:

@@ -136,6 +136,11 @@ class Rpc:
         """Bytes that the client has not taken."""
         raise NotImplementedError
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether all calls of the connection, finished ones included, leave so much untaken that it gets no messages for now."""
+        return False
+
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Call when it has taken most."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rmqgateway.errors import Code, GatewayError
@@ -42,6 +43,12 @@ _PING = b"are you?"
 #: in one read that sends a message with each; who asks for much with little waits for the others.
 _REQUESTS_A_TURN = 64
 _TURN = 0.005
+
+
+@lru_cache(16)
+def _limits(max_streams: int) -> Http2Limits:
+    """The same object for all connections."""
+    return Http2Limits(max_concurrent_streams=max_streams)
 
 
 class Http2Request(Request):
@@ -122,6 +129,10 @@ class Http2Request(Request):
     def buffered(self) -> int:
         return self.http2.queued(self.stream)
 
+    @property
+    def is_crowded(self) -> bool:
+        return self.http2.queued_bytes > self.connection.settings.in_flight_bytes
+
     def _credit(self, count: int) -> None:
         withheld = self.connection.withheld
         if withheld is not None:
@@ -153,19 +164,19 @@ class Http2Request(Request):
 class Http2Protocol(HttpConnection):
     """See the module. :ivar requests: those without a finished response, by stream."""
 
+    # What has to wait for the next turn; most connections never have that.
+    _later: Sequence[Event] = ()
+    _later_call: IDelayedCall | None = None
+
     def __init__(self, server: HttpServer, information: ConnectionInformation) -> None:
         super().__init__(server, information)
         self.now = self._seconds
         self.requests: dict[int, Http2Request] = {}
         self.receiving = False
-        self.engine = Http2Connection(
-            Http2Limits(max_concurrent_streams=self.settings.max_streams), self._heard
-        )
+        self.engine = Http2Connection(_limits(self.settings.max_streams), self._heard)
         self._begun = self._idle_since = self._heard
         self._served = self._served_before = 0
         self._settled = False
-        self._later: list[Event] = []
-        self._later_call: IDelayedCall | None = None
         self._pinged = 0.0
         self._drain_since = 0.0
         #: While the process has too much to do: by how much the windows of streams will be opened again.
@@ -192,7 +203,7 @@ class Http2Protocol(HttpConnection):
         try:
             events = self.engine.receive_data(data, now)
             if self._later_call is not None:
-                self._later += events
+                self._later = [*self._later, *events]
             elif len(events) != 2 or not self._whole_request(events):
                 self._take(events)
             outbox.ready(self)
@@ -225,7 +236,7 @@ class Http2Protocol(HttpConnection):
 
     # Events.
 
-    def _take(self, events: list[Event]) -> None:
+    def _take(self, events: Sequence[Event]) -> None:
         last = self._served + _REQUESTS_A_TURN
         until = self._seconds() + _TURN
         for number, event in enumerate(events):
@@ -252,7 +263,7 @@ class Http2Protocol(HttpConnection):
             elif kind is ConnectionTerminated:
                 self._terminated(event)  # type: ignore[arg-type]
 
-    def _put_off(self, events: list[Event]) -> None:
+    def _put_off(self, events: Sequence[Event]) -> None:
         """Deal with these in the next turn, and read nothing until then."""
         self._later = events
         self._later_call = self.server.gateway.reactor.callLater(0, self._take_later)
@@ -260,7 +271,7 @@ class Http2Protocol(HttpConnection):
 
     def _take_later(self) -> None:
         self._later_call = None
-        events, self._later = self._later, []
+        events, self._later = self._later, ()
         self._outbox.enter()
         self.receiving = True
         try:
@@ -358,7 +369,7 @@ class Http2Protocol(HttpConnection):
         if self._later_call is not None:
             self._later_call.cancel()
             self._later_call = None
-            self._later = []
+            self._later = ()
         requests = list(self.requests.values())
         self.requests.clear()
         for request in requests:

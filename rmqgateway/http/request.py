@@ -290,6 +290,11 @@ class Request:
         """See IRequest."""
         raise NotImplementedError
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether responses of this connection, finished ones included, leave more untaken than they may."""
+        return False
+
     def on_drain(self, callback: Callable[[], None]) -> None:
         """See IRequest; not before the next turn of the reactor. The later of two callbacks replaces the former."""
         if not self.done:

@@ -35,7 +35,7 @@ def metadata(client_id: str = "client-1", **more: str) -> dict[bytes, bytes]:
 class FakeRpc(Rpc):
     """Keeps what was written. :ivar unread: what `buffered` says. :ivar status: None until closed."""
 
-    __slots__ = ("closed_text", "drained", "messages", "status", "unread")
+    __slots__ = ("closed_text", "crowded", "drained", "messages", "status", "unread")
 
     def __init__(
         self, api: Api, method: Method, fields: dict[bytes, bytes], information: ConnectionInformation, session: Any
@@ -45,6 +45,7 @@ class FakeRpc(Rpc):
         self.status: GrpcStatus | None = None
         self.closed_text = ""
         self.unread = 0
+        self.crowded = False
         self.drained: list[Callable[[], None]] = []
         self.begin(session, "")
 
@@ -61,6 +62,10 @@ class FakeRpc(Rpc):
 
     def buffered(self) -> int:
         return self.unread
+
+    @property
+    def is_crowded(self) -> bool:
+        return self.crowded
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         self.drained.append(callback)
@@ -119,6 +124,7 @@ class FakeRequest:
         self.information = tester.information
         self.context = Context(tester.connection.session)
         self.credited = self.held = 0
+        self.is_crowded = False
         self.may_hold = 1 << 30
         self.head: tuple[int, dict[bytes, bytes]] | None = None
         self.body = b""

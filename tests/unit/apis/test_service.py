@@ -306,6 +306,30 @@ def test_a_stream_that_is_broken_off_gives_its_messages_back_at_once() -> None:
     assert sorted(message.body for message in receive(tester)) == [b"0", b"1", b"2"]
 
 
+@pytest.mark.parametrize("name", ["ReceiveMessage", "PullMessage"])
+def test_messages_for_a_connection_that_takes_no_answers_stay_where_they_are(tester: Tester, name: str) -> None:
+    config = TopicConfig("topic", 1, 1, message_type=MessageType.MIXED)
+    tester.world.execute(tester.connection, CreateTopics((config,)))
+    wait = duration_of(5000)
+    request, response = receive_request(long_polling_timeout=wait), service.ReceiveMessageResponse
+    if name == "PullMessage":
+        queue = v2.MessageQueue(topic=TOPIC)
+        request = service.PullMessageRequest(
+            group=GROUP, message_queue=queue, offset=0, batch_size=32, long_polling_timeout=wait
+        )
+        response = service.PullMessageResponse
+    rpc = tester.start(name, request)
+    rpc.crowded = True
+    send(tester, b"one")
+    tester.world.settle()
+    assert rpc.status is GrpcStatus.OK
+    assert response.FromString(rpc.messages[0]).status.code == v2.TOO_MANY_REQUESTS
+    assert b"in_flight_bytes" in rpc.messages[0]
+    assert not any(b"ID-one" in message for message in rpc.messages)
+    group = v2.Resource(name="another") if name == "PullMessage" else GROUP
+    assert [message.body for message in receive(tester, group=group)] == [b"one"]
+
+
 def test_a_slow_reader_gets_the_rest_when_it_reads() -> None:
     tester = Tester(ApiSettings(max_unsent_bytes=1))
     for number in range(3):

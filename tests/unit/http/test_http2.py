@@ -233,6 +233,24 @@ def test_a_client_that_leaves_too_much_untaken_gets_no_more_for_now() -> None:
     assert len(refused) + len(served.requests) == len(streams)
 
 
+def test_what_finished_responses_leave_untaken_counts_until_it_is_written() -> None:
+    served = Serves(lambda request: None)
+    client = Http2Client(World(), served, settings=HttpSettings(in_flight_bytes=100_000))
+    streams = [client.ask() for _ in range(3)]
+    first, second, third = served.requests
+    first.respond(200, PLAIN, b"x" * 100_000)  # of which a window is taken
+    client.pump()
+    assert not third.is_crowded
+    second.respond(200, PLAIN, b"x" * 100_000)
+    assert third.is_crowded
+    client.pump()
+    for stream in streams[:2]:
+        client.h2.increment_flow_control_window(1_000_000, stream)
+    client.h2.increment_flow_control_window(1_000_000)
+    client.pump()
+    assert not third.is_crowded
+
+
 def test_a_transport_that_takes_nothing_is_cut() -> None:
     world = World()
     client = Http2Client(world, Serves(lambda request: request.respond(200, PLAIN, b"x" * 60_000)))
