@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from rmqgateway.commands import GetConsumeProgress, ListConsumerConnections
 from rmqgateway.errors import Code
+from rmqgateway.wire.bodies import decode_body
+from rmqgateway.wire.bodies.clients import ConsumerConnection
+from rmqgateway.wire.bodies.groups import ConsumeStats
+from rmqgateway.wire.request_codes import RequestCode
 from tests.contract.driver import Stage, refused
+from tests.contract.driver_remoting import RemotingDriver
 from tests.contract.drivers import scenario
 from tests.contract.test_pulling import fill
 
@@ -107,3 +113,50 @@ def test_nothing_is_lost_when_the_mode_changes(stage: Stage) -> None:
     assert place == 2
     assert pulling.pull(GROUP, TOPIC, 0, place).answer().bodies == ["new"]
     assert pulling.pull(GROUP, f"%RETRY%{GROUP}", 0, 0).answer().bodies == ["in flight"]
+
+
+#: What sessions of a driver are called: the front-end's name.
+_FRONT_ENDS = {"commands": "test"}
+
+
+@scenario("send", "receive")
+def test_administrators_see_who_consumes_and_what_is_in_flight(stage: Stage) -> None:
+    client = stage.client()
+    for body in ("a", "b", "c"):
+        client.send(TOPIC, body)
+    found = client.receive(GROUP, TOPIC, max_messages=2)
+    assert len(found) == 2
+    administrator = stage.world.session()
+    shown = stage.world.execute(administrator, ListConsumerConnections(GROUP))
+    (connection,) = shown.connections
+    assert connection.protocol == _FRONT_ENDS.get(client.name, client.name)
+    assert connection.address.startswith("127.0.0.1:")
+    assert connection.in_flight == 2
+    assert shown.consumer is not None
+    assert TOPIC in [subscribed.topic for subscribed in shown.consumer.subscriptions]
+    queues = stage.world.execute(administrator, GetConsumeProgress(GROUP, TOPIC)).queues
+    assert sum(queue.broker_offset - queue.consumer_offset for queue in queues) == 3
+    assert sum(queue.in_flight or 0 for queue in queues) == 2
+    # The same for mqadmin.
+    remoting = RemotingDriver(stage.world)
+    answer = remoting.ask(RequestCode.GET_CONSUMER_CONNECTION_LIST, {"consumerGroup": GROUP})
+    (listed,) = decode_body(answer.body, ConsumerConnection).connection_set
+    assert listed.client_addr == connection.address and listed.client_id
+    answer = remoting.ask(RequestCode.GET_CONSUME_STATS, {"consumerGroup": GROUP, "topic": TOPIC})
+    table = decode_body(answer.body, ConsumeStats).offset_table.values()
+    assert sum(place.broker_offset - place.consumer_offset for place in table) == 3
+    assert sum(place.pull_offset - place.consumer_offset for place in table) == 2
+
+
+@scenario("send", "pull")
+def test_administrators_see_who_pulls(stage: Stage) -> None:
+    client = stage.client()
+    fill(client, "a")
+    fill(client, "b")
+    assert client.pull(GROUP, TOPIC, 0, 0).answer().bodies == ["a", "b"]
+    administrator = stage.world.session()
+    (connection,) = stage.world.execute(administrator, ListConsumerConnections(GROUP)).connections
+    assert connection.protocol == _FRONT_ENDS.get(client.name, client.name)
+    assert connection.in_flight is None, "nobody knows what a client that pulls still has"
+    queues = stage.world.execute(administrator, GetConsumeProgress(GROUP, TOPIC)).queues
+    assert sum(queue.broker_offset - queue.consumer_offset for queue in queues) == 2

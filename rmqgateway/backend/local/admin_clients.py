@@ -50,9 +50,9 @@ class AdminClients(Component):
         shown = [_member(member, in_flight) for member in members]
         known = {member.session.number for member in members}
         for number in sorted({number for use in uses.values() for number in use.sessions} - known):
-            session = self._clients.consuming_session(number)
-            if session is not None:
-                shown.append(_session(session, in_flight))
+            consuming = self._clients.consuming(number)
+            if consuming is not None:
+                shown.append(_session(*consuming, in_flight))
         if not shown:
             raise GatewayError(
                 Code.GROUP_NOT_FOUND, f"no member of consumer group {command.group[:300]!r} is connected"
@@ -110,7 +110,9 @@ def _member(member: Member, in_flight: Mapping[Receiver, int] | None) -> Connect
     )
 
 
-def _session(session: ISession, in_flight: Mapping[Receiver, int] | None) -> Connection:
-    """A client that consumes and never said who it is."""
-    count = None if in_flight is None else in_flight.get(session.number, 0)
-    return Connection("", session.peer, protocol=session.front_end, in_flight=count)
+def _session(session: ISession, client_id: str, in_flight: Mapping[Receiver, int] | None) -> Connection:
+    """A client that consumes and sent no heartbeat."""
+    count = None
+    if in_flight is not None:
+        count = in_flight.get(session.number, 0) + (in_flight.get(client_id, 0) if client_id else 0)
+    return Connection(client_id, session.peer, protocol=session.front_end, in_flight=count)

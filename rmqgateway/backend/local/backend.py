@@ -92,7 +92,6 @@ class LocalBackend:
         self.timers = self.writer.timers = Timers(core, self.topics, self.writer)
         self.transactions = self.producing.transactions = Transactions(core, self.topics, self.clients, self.writer)
         self.transactions.may_publish = self.users.may_publish
-        self.transactions.may_publish = self.users.may_publish
         moves = PopMoves(core, self.topics, self.writer, self.statistics)
         self.popping = Popping(
             core,

@@ -119,7 +119,7 @@ class Clients(Component):
         self._clients: dict[str, dict[int, ISession]] = {}
         self._of_session: dict[int, dict[str, tuple[set[str], set[str]]]] = {}
         self._uses: dict[tuple[str, str], Use] = {}
-        self._consuming: dict[int, ISession] = {}  # those that are in _uses
+        self._consuming: dict[int, tuple[ISession, str]] = {}  # those that are in _uses, and as whom they last were
         self._places: dict[int, set[tuple[str, str]]] = {}  # by session: where it is in _uses
         #: Called with (group, topic, mode) when a group begins to consume a topic in a mode.
         self.on_mode: list[Callable[[str, str, ConsumeMode], None]] = []
@@ -168,12 +168,18 @@ class Clients(Component):
         """How a group is consuming at present, by topic: also by clients that send no heartbeat."""
         return {topic: use for (name, topic), use in self._uses.items() if name == group}
 
-    def consuming_session(self, number: int) -> ISession | None:
-        """The session of this number, if it is in some `Use`."""
+    def consuming(self, number: int) -> tuple[ISession, str] | None:
+        """The session of this number and the client id that it last received with ("": none), if it is in some `Use`."""
         return self._consuming.get(number)
 
     def use(
-        self, group: str, topic: str, session: ISession, mode: ConsumeMode, wanted: Filter | None = None
+        self,
+        group: str,
+        topic: str,
+        session: ISession,
+        mode: ConsumeMode,
+        wanted: Filter | None = None,
+        client_id: str = "",
     ) -> None:
         """A session pulls or receives (pops) a topic for a group. One mode at a time: RocketMQ itself would deliver
         messages twice and strand others. A session may change its own mode; RocketMQ's own tools are let through.
@@ -203,7 +209,7 @@ class Clients(Component):
                 tell(group, topic, mode)
         if number not in use.sessions:
             self._places.setdefault(number, set()).add((group, topic))
-            self._consuming[number] = session
+            self._consuming[number] = (session, client_id)
         use.sessions[number] = now
         use.filter = wanted
 

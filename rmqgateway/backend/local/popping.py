@@ -163,7 +163,9 @@ class Popping(Component):
             )
         topic, group = self._readable(command.group, command.topic, command.queue_id)
         compile_filter(command.filter)
-        self.clients.use(command.group, command.topic, context.session, ConsumeMode.POP, command.filter)
+        self.clients.use(
+            command.group, command.topic, context.session, ConsumeMode.POP, command.filter, command.client_id
+        )
         fifo = group.consume_message_orderly if command.fifo is None else command.fifo
         if fifo and command.attempt_id:
             self._undo_attempt(command)
