@@ -29,6 +29,7 @@ from rmqgateway.commands import (
 )
 from rmqgateway.errors import Code, GatewayError, UnsupportedCommand
 from rmqgateway.governance.budgets import ByteBudget, Limits
+from rmqgateway.governance.group_flow import GroupFlow
 from rmqgateway.governance.guard import Guard
 from rmqgateway.governance.users import Users
 from rmqgateway.interfaces import IGateway, ISendsTogether
@@ -109,12 +110,19 @@ class Gateway:
         self._next_session = 1
         self._seconds: Callable[[], float] = reactor.seconds
         handlers = backend.handlers()
+        #: What each group uses, where groups have limits.
+        self.group_flow = GroupFlow(self.limits, reactor.seconds)
+        if self.group_flow.active:
+            handlers = self.group_flow.wrap(handlers)
         self._doors: dict[type[Command[Any]], _Door] = {
             command: _Door(handlers.get(command), CommandMeter(command.__name__))
             for command in all_commands()
         }
 
-        self._send_together = backend.send_together if ISendsTogether.providedBy(backend) else None
+        # Where producer groups have limits each send is counted by itself.
+        self._send_together = None
+        if ISendsTogether.providedBy(backend) and not self.group_flow.active:
+            self._send_together = backend.send_together
 
     @property
     def meters(self) -> list[CommandMeter]:

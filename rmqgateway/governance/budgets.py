@@ -20,6 +20,9 @@ class Limits(msgspec.Struct, frozen=True):
     :ivar refuse_at: share from which sends are refused with a retry hint.
     :ivar sessions: client connections.
     :ivar commands_under_way: commands that have not been answered yet, long polls included.
+    :ivar producer_group_rate: messages/s of a producer group, all its connections together; 0 is no limit.
+    :ivar producer_group_bytes: bytes of a producer group's messages under way; 0 is no limit.
+    :ivar consumer_group_rate: messages/s to a consumer group, all its connections together; 0 is no limit.
     """
 
     process_bytes: int = 64 * 1024 * 1024
@@ -27,6 +30,9 @@ class Limits(msgspec.Struct, frozen=True):
     refuse_at: float = 0.95
     sessions: int = 10_000
     commands_under_way: int = 100_000
+    producer_group_rate: float = 0.0
+    producer_group_bytes: int = 0
+    consumer_group_rate: float = 0.0
 
 
 class ByteBudget:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from rmqgateway.backend.local.settings import LocalSettings
+from rmqgateway.governance.budgets import Limits
 from rmqgateway.http.testing import HttpClient, HttpResponse
 from rmqgateway.testing import World
 from rmqgateway_http.frontend import HttpFrontEnd, HttpFrontEndSettings
@@ -21,8 +22,8 @@ Headers = Sequence[tuple[str, str]]
 class Api:
     """One client of one gateway. :ivar client: for what is not said here."""
 
-    def __init__(self, local: LocalSettings | None = None, **settings: Any) -> None:
-        self.world = World(local)
+    def __init__(self, local: LocalSettings | None = None, limits: Limits | None = None, **settings: Any) -> None:
+        self.world = World(local, limits=limits)
         self.front_end = HttpFrontEnd()
         self.front_end.configure(HttpFrontEndSettings(**settings))
         self.client = self.world.http(self.front_end)
