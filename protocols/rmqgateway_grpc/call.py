@@ -176,10 +176,6 @@ class GrpcCall(Rpc):
     def is_crowded(self) -> bool:
         return self._request.is_crowded
 
-    @property
-    def is_crowded(self) -> bool:
-        return self._request.is_crowded
-
     def on_drain(self, callback: Callable[[], None]) -> None:
         self._request.on_drain(callback)
 
