@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.interop.toolchain import JVM_OPENS, classpath, tail
@@ -30,11 +31,15 @@ class StartError(Exception):
 
 
 class Apache:
-    """One name server and one broker, below `directory`, stopped by their process ids."""
+    """One name server and one broker, below `directory`, stopped by their process ids.
 
-    def __init__(self, directory: Path, version: str = "5.5.0") -> None:
+    :param settings: more of the broker's.
+    """
+
+    def __init__(self, directory: Path, version: str = "5.5.0", settings: Mapping[str, str] | None = None) -> None:
         self.directory = directory
         self.version = version
+        self._settings = dict(settings or {})
         self.cluster = "DefaultCluster"
         self.broker = "broker-a"
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -99,6 +104,7 @@ class Apache:
             "waitTimeMillsInSendQueue": "60000",
             "osPageCacheBusyTimeOutMills": "60000",
             "diskMaxUsedSpaceRatio": "95",
+            **self._settings,
         }
 
     def _launch(self, name: str, jars: str, main: str, settings: dict[str, str], heap: str) -> None:
@@ -108,6 +114,9 @@ class Apache:
         settings_file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         logback = home / "logback.xml"
         logback.write_text(_LOGBACK.format(file=home / "log"))
+        # Where programs before 5.0 look for it.
+        (home / "conf").mkdir(exist_ok=True)
+        (home / "conf" / f"logback_{name}.xml").write_text(_LOGBACK.format(file=home / "log"))
         log = home / "output"
         with log.open("wb") as output:
             process = subprocess.Popen(
