@@ -58,7 +58,7 @@ class Context:
     :ivar deadline: in reactor seconds, when the client stops waiting, or None.
     :ivar trace: W3C ``traceparent`` as sent, or "".
     :ivar request_id: for logs and error replies, or "".
-    :ivar own: a front-end asks for itself, after `IGateway.check` of what its client wants, and shows the client nothing of
+    :ivar own: a front-end asks for itself, after `IGateway.judge` of what its client wants, and shows the client nothing of
         the reply that this would not have: the door does not judge it.
     :ivar namespace: RocketMQ's namespace of the request, or ""; names in commands already carry it.
     """

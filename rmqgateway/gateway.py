@@ -371,10 +371,6 @@ class Gateway:
     def authenticate(self, context: Context, credential: Credential | None) -> str | None:
         return self.guard.authenticate(context, credential)
 
-    def check(self, context: Context, command: Command[Any]) -> None:
-        if self.authorizer is not None:
-            self.authorizer(context, command)
-
     def ticket(self, context: Context) -> tuple[str, float]:
         return self.guard.ticket(context)
 

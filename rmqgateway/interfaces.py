@@ -304,7 +304,10 @@ class IGateway(Interface):
         token is told of exactly once. A third of the cost of a small send is this door; this passes it once."""
 
     def judge(context: Context, command: Command[Any]) -> None:
-        """Judge what is carried out elsewhere (a frame that is forwarded). :raise GatewayError: UNAUTHENTICATED, FORBIDDEN."""
+        """Whether the caller may do this: for what is carried out elsewhere (a frame that is forwarded), or later.
+
+        :raise GatewayError: UNAUTHENTICATED, FORBIDDEN.
+        """
 
     def subscribe(context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
         """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted."""
@@ -314,9 +317,6 @@ class IGateway(Interface):
 
         :raise NotAuthenticated: users exist, and this is none of them. Only commands need this: the door checks each.
         """
-
-    def check(context: Context, command: Command[Any]) -> None:
-        """Whether the caller may do this, without doing it. :raise GatewayError: UNAUTHENTICATED, FORBIDDEN."""
 
     def ticket(context: Context) -> tuple[str, float]:
         """A token of the context's user that is good once and soon: for what cannot sign (a page that opens a WebSocket),

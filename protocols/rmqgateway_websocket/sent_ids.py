@@ -200,7 +200,7 @@ class SentIds:
         job: _Job,
     ) -> None:
         try:
-            self._gateway.check(context, command)
+            self._gateway.judge(context, command)
         except GatewayError as error:
             self._failed(fresh, job, command, error)
             return
