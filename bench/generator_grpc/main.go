@@ -405,7 +405,7 @@ func runCreate(o options) ([]*result, float64) {
 	request := `{"code":%d,"flag":0,"language":"JAVA","opaque":1,"serializeTypeCurrentRPC":"JSON","version":513,"extFields":{%s}}`
 	ask(connection, fmt.Sprintf(request, 17, `"topic":"`+topicOf(o).Name+`","defaultTopic":"TBW102","readQueueNums":"8",`+
 		`"writeQueueNums":"8","perm":"6","topicFilterType":"SINGLE_TAG","topicSysFlag":"0","order":"false",`+
-		`"attributes":"+message.type=NORMAL"`), "")
+		`"attributes":"+message.type=MIXED"`), "")
 	ask(connection, fmt.Sprintf(request, 200, ""), `{"groupName":"`+groupOf(o).Name+`","consumeEnable":true,`+
 		`"consumeFromMinEnable":true,"consumeBroadcastEnable":true,"retryQueueNums":1,"retryMaxTimes":16,"brokerId":0,`+
 		`"whichBrokerWhenConsumeSlowly":1,"notifyConsumerIdsChangedEnable":true}`)

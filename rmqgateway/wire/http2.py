@@ -62,6 +62,7 @@ __all__ = [
     "error_name",
 ]
 
+_NO_EVENTS: list[Event] = []
 _unpack_head = struct.Struct(">IBI").unpack_from  # length and type share the first word
 _SETTINGS = int(FrameType.SETTINGS)
 _CONTINUATION = int(FrameType.CONTINUATION)
@@ -75,6 +76,14 @@ class Http2Connection(Incoming):
     :ivar terminated: a fatal fault ended it; only what ``bytes_to_send`` holds is left to do.
     :ivar peer_settings: what the peer announced, by identifier.
     """
+
+    __slots__ = (
+        "_begun",
+        "_buffer",
+        "_need",
+        "_settled",
+        "terminated",
+    )
 
     def __init__(
         self, limits: Http2Limits | None = None, now: float = 0.0, *, encoder: HpackEncoder | None = None
@@ -167,6 +176,8 @@ class Http2Connection(Incoming):
             self._terminate(fault.code, fault)
         except WireError as error:  # only HPACK raises a plain one
             self._terminate(ErrorCode.COMPRESSION_ERROR, error)
+        # What came is not kept until more comes: an idle connection would hold its last request.
+        self._events = _NO_EVENTS
         return events
 
     def tick(self, now: float) -> None:

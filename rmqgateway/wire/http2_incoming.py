@@ -58,6 +58,24 @@ _unpack_word = struct.Struct(">I").unpack_from
 class Incoming(Outgoing):
     """Streams and settings as the peer's frames move them."""
 
+    __slots__ = (
+        "_acknowledged",
+        "_block_fault",
+        "_block_flags",
+        "_block_parts",
+        "_block_size",
+        "_block_stream",
+        "_decoder",
+        "_events",
+        "_goaway_at",
+        "_idle_bucket",
+        "_initial_window",
+        "_last_stream",
+        "_reset_bucket",
+        "_skipped",
+        "peer_settings",
+    )
+
     def __init__(self, limits: Http2Limits, encoder: HpackEncoder, now: float) -> None:
         super().__init__(limits, encoder, now)
         # Until the peer acknowledges our SETTINGS it may count on the RFC's values.
