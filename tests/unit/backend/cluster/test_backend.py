@@ -1,0 +1,675 @@
+"""The cluster backend before scripted brokers: what is sent to whom, and what becomes of every answer."""
+
+from __future__ import annotations
+
+import pytest
+from zope.interface.verify import verifyObject
+
+from rmqgateway.backend.cluster.settings import ClusterSettings
+from rmqgateway.commands import (
+    AckMessages,
+    AwaitMessages,
+    ChangeInvisibleDuration,
+    EndTransaction,
+    ForwardToDeadLetterQueue,
+    GetConsumerOffset,
+    Heartbeat,
+    ListUsers,
+    PullMessages,
+    PullStatus,
+    QueryRoute,
+    ReceiveMessages,
+    SendMessages,
+    SendReply,
+    all_commands,
+)
+from rmqgateway.commands.clients import ConsumeMode, Consumer, Subscribed
+from rmqgateway.errors import Code, GatewayError
+from rmqgateway.events import CheckTransaction, ReplyArrived
+from rmqgateway.interfaces import IBackend
+from rmqgateway.message import Filter, Message
+from rmqgateway.wire.message_properties import decode_properties, encode_properties
+from rmqgateway.wire.request_codes import RequestCode, ResponseCode
+from tests.unit.backend.cluster.world import A_SLAVE, NOW, A, B, World, stored
+
+#: Refused by name: these are the brokers' own business, or not there yet.
+REFUSED = {
+    "CreateAcl",
+    "CreateUser",
+    "DeleteAcl",
+    "DeleteUser",
+    "GetAcl",
+    "GetUser",
+    "ListAcls",
+    "ListUsers",
+    "SyncLiteSubscription",
+    "UpdateAcl",
+    "UpdateUser",
+}
+
+
+def message(body: bytes = b"hi", **properties: str) -> Message:
+    return Message(body, encode_properties({"UNIQ_KEY": "K1", **properties}))
+
+
+def popped(*messages: bytes, start: int = 0, queue: int = 0) -> tuple[int, dict[str, str], bytes]:
+    offsets = ",".join(str(start + number) for number in range(len(messages)))
+    ext = {"popTime": str(NOW), "invisibleTime": "60000", "reviveQid": "3", "restNum": "9"}
+    ext |= {"startOffsetInfo": f"0 {queue} {start}", "msgOffsetInfo": f"0 {queue} {offsets}"}
+    return 0, ext, b"".join(messages)
+
+
+def test_every_command_is_served_or_refused_by_name() -> None:
+    world = World()
+    verifyObject(IBackend, world.backend)
+    served = world.backend.handlers()
+    assert {command.__name__ for command in all_commands() if command not in served} == REFUSED
+    with pytest.raises(GatewayError, match="ListUsers is not served by the cluster backend"):
+        world.gateway.execute(world.context, ListUsers())
+
+
+# Sending.
+
+
+def test_a_send_goes_to_its_broker_as_it_came_and_its_place_comes_back() -> None:
+    world = World()
+    reply = world.do(
+        SendMessages("T", (Message(b"body", encode_properties({"a": "b", "UNIQ_KEY": "K1"}), flag=3),), "PG")
+    )
+    (result,) = reply.results
+    assert (result.queue_id, result.queue_offset, result.physical_offset, result.unique_key) == (
+        1,
+        5,
+        77,
+        "K1",
+    )
+    request = world.servers[A].last(RequestCode.SEND_MESSAGE_V2)
+    ext = request.ext_fields
+    assert request.body == b"body"
+    assert (ext["a"], ext["b"], ext["e"], ext["h"], ext["n"]) == ("PG", "T", "-1", "3", "broker-a")
+    assert decode_properties(ext["i"].encode()) == {"a": "b", "UNIQ_KEY": "K1", "__BORNHOST": "192.0.2.7"}
+    assert "Signature" not in ext
+
+
+def test_a_message_without_a_key_gets_one() -> None:
+    world = World()
+    (result,) = world.do(SendMessages("T", (Message(b"x"),))).results
+    assert len(result.unique_key) == 32
+    sent = world.servers[A].last(RequestCode.SEND_MESSAGE_V2).ext_fields["i"]
+    assert decode_properties(sent.encode())["UNIQ_KEY"] == result.unique_key
+
+
+def test_sends_take_brokers_in_turn_and_a_group_stays_with_one_queue() -> None:
+    world = World(brokers=(A, B))
+    for _ in range(4):
+        world.do(SendMessages("T", (message(),)))
+    assert [world.servers[one].codes().count(RequestCode.SEND_MESSAGE_V2) for one in (A, B)] == [2, 2]
+    places = set()
+    for _ in range(4):
+        world.do(SendMessages("T", (message(__SHARDINGKEY="order-7"),)))
+        for address in (A, B):
+            for request in world.servers[address].asked:
+                places.add((request.ext_fields["n"], request.ext_fields["e"]))
+            world.servers[address].asked.clear()
+    assert len(places) == 1
+    assert next(iter(places))[1] != "-1"
+
+
+def test_what_was_not_written_goes_to_another_broker_and_what_was_does_not() -> None:
+    world = World(brokers=(A, B))
+    world.servers[A].up = False
+    for _ in range(2):
+        assert world.do(SendMessages("T", (message(),))).results
+    assert world.servers[B].codes().count(RequestCode.SEND_MESSAGE_V2) == 2
+    # B takes it and is gone before it answers: maybe it is stored.
+    world.servers[A].up = True
+    world.advance(2)
+    for address in (A, B):
+        world.servers[address].script[RequestCode.SEND_MESSAGE_V2] = lambda _: None
+        world.servers[address].codes()
+    found = world.begin(SendMessages("T", (message(),)))
+    assert not found
+    for address in (A, B):
+        world.servers[address].lose()
+    world.pump()
+    assert found[0].code is Code.UPSTREAM_UNAVAILABLE
+    assert sum(world.servers[one].codes().count(RequestCode.SEND_MESSAGE_V2) for one in (A, B)) == 1
+
+
+def test_an_ordered_message_is_never_sent_elsewhere() -> None:
+    world = World(brokers=(A, B))
+    for server in (world.servers[A], world.servers[B]):
+        server.up = False
+    found = world.begin(SendMessages("T", (message(__SHARDINGKEY="g"),)))
+    assert found[0].code is Code.UPSTREAM_UNAVAILABLE
+    assert len({client[0] for client in world.reactor.tcpClients} & {"10.0.0.1", "10.0.0.2"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (ResponseCode.SYSTEM_BUSY, Code.BUSY),
+        (ResponseCode.TOPIC_NOT_EXIST, Code.TOPIC_NOT_FOUND),
+        (ResponseCode.MESSAGE_ILLEGAL, Code.BAD_MESSAGE),
+        (ResponseCode.NO_PERMISSION, Code.FORBIDDEN),
+        (ResponseCode.FLOW_CONTROL, Code.TOO_MANY_REQUESTS),
+        (777, Code.UPSTREAM_ERROR),
+    ],
+)
+def test_refusals_keep_the_brokers_code_and_text(number: int, code: Code) -> None:
+    world = World()
+    world.servers[A].script[RequestCode.SEND_MESSAGE_V2] = lambda _: (int(number), {}, b"")
+    error = world.do(SendMessages("T", (message(),)))
+    assert (error.code, error.upstream_code) == (code, int(number))
+    assert f"remark {int(number)}" in error.message
+
+
+@pytest.mark.parametrize("number", [ResponseCode.FLUSH_DISK_TIMEOUT, ResponseCode.SLAVE_NOT_AVAILABLE])
+def test_stored_but_not_everywhere_is_a_success_as_for_apaches_clients(number: int) -> None:
+    world = World()
+    ext = {"msgId": "0" * 32, "queueId": "0", "queueOffset": "0"}
+    world.servers[A].script[RequestCode.SEND_MESSAGE_V2] = lambda _: (int(number), ext, b"")
+    assert world.do(SendMessages("T", (message(),))).results
+
+
+@pytest.mark.parametrize("ext", [{}, {"msgId": "zz", "queueId": "x", "queueOffset": "1"}, {"queueId": "1"}])
+def test_an_answer_that_does_not_fit_a_send_is_an_error(ext: dict[str, str]) -> None:
+    world = World()
+    world.servers[A].script[RequestCode.SEND_MESSAGE_V2] = lambda _: (0, ext, b"")
+    assert world.do(SendMessages("T", (message(),))).code is Code.UPSTREAM_ERROR
+
+
+def test_a_batch_is_one_request() -> None:
+    world = World()
+    world.servers[A].script[RequestCode.SEND_BATCH_MESSAGE] = lambda _: (
+        0,
+        {"msgId": f"{'0' * 16}{10:016X},{'0' * 16}{20:016X}", "queueId": "2", "queueOffset": "8"},
+        b"",
+    )
+    two = (message(b"1"), Message(b"2", encode_properties({"UNIQ_KEY": "K2"})))
+    results = world.do(SendMessages("T", two, as_batch=True)).results
+    assert [(one.unique_key, one.queue_offset, one.physical_offset) for one in results] == [
+        ("K1", 8, 10),
+        ("K2", 9, 20),
+    ]
+    assert world.do(SendMessages("T", (message(DELAY="1"), message()))).code is Code.BAD_MESSAGE
+
+
+def test_types_are_checked_for_those_who_ask() -> None:
+    world = World()
+    error = world.do(SendMessages("T", (message(__SHARDINGKEY="g"),), check_type=True))
+    assert error.code is Code.BAD_MESSAGE_TYPE
+    assert world.do(SendMessages("T", (message(),), check_type=True)).results
+
+
+def test_signatures_are_those_of_apaches_clients() -> None:
+    world = World(access_key="me", secret_key="secret")
+    world.do(SendMessages("T", (message(),)))
+    request = world.servers[A].last(RequestCode.SEND_MESSAGE_V2)
+    fields = dict(request.ext_fields)
+    given = fields.pop("Signature")
+    import base64
+    import hashlib
+    import hmac
+
+    content = "".join(fields[name] for name in sorted(fields)).encode() + request.body
+    assert base64.b64decode(given) == hmac.new(b"secret", content, hashlib.sha1).digest()
+
+
+def test_pending_requests_are_bounded() -> None:
+    world = World(pending_requests=3)
+    world.servers[A].script[RequestCode.SEND_MESSAGE_V2] = lambda _: None
+    waiting = [world.begin(SendMessages("T", (message(),))) for _ in range(3)]
+    refused = world.begin(SendMessages("T", (message(),)))[0]
+    assert refused.code is Code.BUSY
+    assert refused.retry_after
+    world.advance(6)
+    assert all(one[0].code is Code.TIMEOUT for one in waiting)
+    assert world.backend.upstream.broker(A).pending == world.backend.upstream.broker(A).bytes == 0
+
+
+# Connections.
+
+
+def test_garbage_ends_the_connection_and_the_next_request_takes_another() -> None:
+    world = World()
+    server = world.servers[A]
+    server.script[RequestCode.SEND_MESSAGE_V2] = lambda _: None
+    found = world.begin(SendMessages("T", (message(),)))
+    protocol, transport = server.connections[-1]
+    protocol.dataReceived(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    assert transport.aborted
+    assert found[0].code is Code.UPSTREAM_ERROR
+    server.connections.remove((protocol, transport))
+    server.script[RequestCode.SEND_MESSAGE_V2] = world._send
+    assert world.do(SendMessages("T", (message(),))).results
+
+
+def test_an_answer_cut_in_the_middle_is_no_answer() -> None:
+    from rmqgateway.wire.remoting import encode_response
+
+    world = World()
+    server = world.servers[A]
+    server.script[RequestCode.SEND_MESSAGE_V2] = lambda _: None
+    found = world.begin(SendMessages("T", (message(),)))
+    frame = encode_response(server.last(RequestCode.SEND_MESSAGE_V2).opaque, 0, {"msgId": "0" * 32})
+    server.connections[-1][0].dataReceived(frame[: len(frame) // 2])
+    assert not found
+    server.lose()
+    assert found[0].code is Code.UPSTREAM_UNAVAILABLE
+
+
+def test_late_answers_and_those_to_nothing_are_dropped() -> None:
+    from rmqgateway.wire.remoting import encode_response
+
+    world = World()
+    server = world.servers[A]
+    server.script[RequestCode.SEND_MESSAGE_V2] = lambda _: None
+    found = world.begin(SendMessages("T", (message(),)))
+    server.connections[-1][0].dataReceived(encode_response(9_999, 0, {}))
+    assert not found
+    opaque = server.last(RequestCode.SEND_MESSAGE_V2).opaque
+    world.advance(4)
+    server.connections[-1][0].dataReceived(encode_response(opaque, 1, {}, "no"))
+    assert found[0].code is Code.UPSTREAM_ERROR
+    server.connections[-1][0].dataReceived(encode_response(opaque, 0, {}))
+    assert len(found) == 1
+
+
+def test_a_broker_that_returns_is_used_within_seconds() -> None:
+    world = World()
+    server = world.servers[A]
+    assert world.do(SendMessages("T", (message(),))).results
+    server.up = False
+    server.lose()
+    assert world.do(SendMessages("T", (message(),))).code is Code.UPSTREAM_UNAVAILABLE
+    server.up = True
+    world.advance(1)
+    assert world.do(SendMessages("T", (message(),))).results
+
+
+def test_idle_connections_are_closed() -> None:
+    world = World(idle_s=10.0)
+    world.do(SendMessages("T", (message(),)))
+    transport = world.servers[A].connections[-1][1]
+    world.advance(12)
+    assert transport.aborted
+
+
+def test_what_a_broker_asks_that_is_not_known_is_refused() -> None:
+    world = World()
+    world.do(SendMessages("T", (message(),)))
+    server = world.servers[A]
+    transport = server.connections[0][1]
+    transport.clear()
+    server.push(4711, {})
+    (answer,) = transport.commands()
+    assert (answer.code, answer.opaque, answer.flag & 1) == (ResponseCode.REQUEST_CODE_NOT_SUPPORTED, 7, 1)
+
+
+# Routes.
+
+
+def test_not_ready_until_a_name_server_tells_of_brokers() -> None:
+    world = World(start=False)
+    names = world.servers[world.settings.addresses[0]]
+    names.up = False
+    world.backend.start()
+    world.pump()
+    assert "10.0.0.9:9876" in str(world.backend.ready())
+    world.advance(3)
+    names.up = True
+    world.addresses, kept = {}, world.addresses
+    world.advance(3)
+    assert "no broker" in str(world.backend.ready())
+    world.addresses = kept
+    world.advance(3)
+    assert world.backend.ready() is None
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"brokerDatas":7}'])
+def test_a_route_that_is_none_is_an_error(body: bytes) -> None:
+    world = World()
+    world.servers[world.settings.addresses[0]].script[RequestCode.GET_ROUTEINFO_BY_TOPIC] = lambda _: (
+        0,
+        {},
+        body,
+    )
+    assert world.do(QueryRoute("T2")).code is Code.UPSTREAM_ERROR
+
+
+def test_a_dead_name_server_is_skipped_and_routes_are_kept_without_any() -> None:
+    world = World(namesrv="10.0.0.9:9876;10.0.0.10:9876", start=False)
+    first, second = (world.servers[address] for address in world.settings.addresses)
+    first.up = False
+    world.backend.start()
+    world.pump()
+    assert world.backend.ready() is None
+    assert world.do(SendMessages("T", (message(),))).results
+    second.up = False
+    second.lose()
+    world.advance(65)
+    assert world.do(SendMessages("T", (message(),))).results
+
+
+def test_a_widened_topic_is_noticed() -> None:
+    world = World()
+    assert world.do(QueryRoute("T")).queues[0].write_queues == 4
+    world.topics["T"] = 16
+    world.advance(32, 0.5)
+    assert world.do(QueryRoute("T")).queues[0].write_queues == 16
+
+
+def test_addresses_in_routes_are_the_gateways_own() -> None:
+    world = World()
+    assert [address for broker in world.do(QueryRoute("T")).brokers for address in broker.addresses] == [
+        (0, "")
+    ]
+
+
+def test_a_topic_is_created_where_brokers_do_so_by_themselves() -> None:
+    world = World()
+
+    def create(request: object) -> tuple[int, dict[str, str], bytes]:
+        world.topics["new"] = 8
+        return 0, {}, b""
+
+    world.servers[A].script[RequestCode.UPDATE_AND_CREATE_TOPIC] = create
+    assert world.do(SendMessages("new", (message(),))).code is Code.TOPIC_NOT_FOUND  # no broker does
+    world.topics["TBW102"] = 8
+    assert world.do(SendMessages("new", (message(),))).results
+    assert world.do(SendMessages("bad name", (message(),))).code is Code.BAD_TOPIC_NAME
+
+
+def test_reads_go_to_the_slave_while_the_master_is_away() -> None:
+    world = World(brokers=(A, A_SLAVE))
+    for address in (A, A_SLAVE):
+        world.servers[address].script[RequestCode.PULL_MESSAGE] = lambda _: (
+            0,
+            {"nextBeginOffset": "1", "minOffset": "0", "maxOffset": "1"},
+            stored("T", b"m"),
+        )
+    assert world.do(PullMessages("G", "T", 0, 0)).status is PullStatus.FOUND
+    assert RequestCode.PULL_MESSAGE in world.servers[A].codes()
+    world.servers[A].up = False
+    world.servers[A].lose()
+    world.do(PullMessages("G", "T", 0, 0))
+    assert world.do(PullMessages("G", "T", 0, 0)).messages
+    assert RequestCode.PULL_MESSAGE in world.servers[A_SLAVE].codes()
+
+
+def test_a_queue_number_at_several_brokers_needs_the_brokers_name() -> None:
+    world = World(brokers=(A, B))
+    world.servers[B].script[RequestCode.QUERY_CONSUMER_OFFSET] = lambda _: (0, {"offset": "42"}, b"")
+    assert world.do(GetConsumerOffset("G", "T", 0)).code is Code.BAD_REQUEST
+    assert world.do(GetConsumerOffset("G", "T", 0, broker_name="broker-b")).offset == 42
+    assert world.do(GetConsumerOffset("G", "T", 99)).code is Code.BAD_OFFSET
+
+
+# Receiving.
+
+
+def test_what_is_popped_carries_handles_that_any_gateway_takes() -> None:
+    world = World()
+    world.servers[A].script[RequestCode.POP_MESSAGE] = lambda _: popped(
+        stored("T", b"1", 2, 7), start=7, queue=2
+    )
+    reply = world.do(ReceiveMessages("G", "T", max_messages=99, wait_ms=500))
+    (one,) = reply.messages
+    assert one.receipt_handle == f"7 {NOW} 60000 3 0 broker-a 2 7 1007"
+    assert (one.delivery_attempt, reply.rest) == (1, 9)
+    asked = world.servers[A].last(RequestCode.POP_MESSAGE).ext_fields
+    assert (asked["maxMsgNums"], asked["pollTime"], asked["order"], asked["queueId"]) == (
+        "32",
+        "500",
+        "false",
+        "-1",
+    )
+    other = World()
+    assert other.do(AckMessages("G", "T", (one.receipt_handle,))).results[0].code == ""
+    acked = other.servers[A].last(RequestCode.ACK_MESSAGE).ext_fields
+    assert (acked["extraInfo"], acked["offset"], acked["queueId"]) == (
+        f"7 {NOW} 60000 3 0 broker-a 2 7",
+        "7",
+        "2",
+    )
+
+
+def test_a_message_of_a_retry_topic_has_its_real_topic_and_is_acknowledged_where_it_is() -> None:
+    world = World()
+    retried = stored("%RETRY%G+T", b"again", 0, 3, b"POP_CK\x013 1 60000 0 2 broker-a 0 3\x02", times=1)
+    world.servers[A].script[RequestCode.POP_MESSAGE] = lambda _: popped(retried)
+    (one,) = world.do(ReceiveMessages("G", "T")).messages
+    from rmqgateway.wire import stored_message
+
+    assert stored_message.topic(one.message) == b"T"
+    assert one.delivery_attempt == 2
+    handle = f"3 {NOW} 60000 0 2 broker-a 0 3 1003"
+    world.do(AckMessages("G", "T", (handle,)))
+    assert world.servers[A].last(RequestCode.ACK_MESSAGE).ext_fields["topic"] == "%RETRY%G+T"
+
+
+def test_used_up_attempts_go_to_the_dead_letter_queue_and_other_tags_are_acknowledged() -> None:
+    world = World()
+    messages = (
+        stored("T", b"dead", 0, 0, times=3),
+        stored("T", b"b", 0, 1, b"TAGS\x01b\x02"),
+        stored("T", b"a", 0, 2, b"TAGS\x01a\x02"),
+    )
+    world.servers[A].script[RequestCode.POP_MESSAGE] = lambda _: popped(*messages)
+    reply = world.do(ReceiveMessages("G", "T"))
+    assert len(reply.messages) == 2  # the group's retryMaxTimes is 2: three attempts
+    back = world.servers[A].last(RequestCode.CONSUMER_SEND_MSG_BACK).ext_fields
+    assert (back["offset"], back["delayLevel"], back["originTopic"]) == ("1000", "-1", "T")
+    world.servers[A].codes()
+    reply = world.do(ReceiveMessages("G", "T", filter=Filter("a")))
+    assert len(reply.messages) == 1
+    assert world.servers[A].codes().count(RequestCode.ACK_MESSAGE) == 2  # tag b, and the one without
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (0, {"popTime": "x"}, stored("T", b"1")),
+        (0, {}, b"garbage"),
+        (0, {"startOffsetInfo": "0 1"}, stored("T", b"1")),
+        (0, {"startOffsetInfo": "0 9 0"}, stored("T", b"1")),
+        (0, {"msgOffsetInfo": "0 0 a"}, stored("T", b"1")),
+    ],
+)
+def test_an_answer_that_does_not_fit_a_pop_is_an_error(answer: tuple[int, dict[str, str], bytes]) -> None:
+    world = World()
+    world.servers[A].script[RequestCode.POP_MESSAGE] = lambda _: answer
+    assert world.do(ReceiveMessages("G", "T")).code is Code.UPSTREAM_ERROR
+
+
+def test_a_cancelled_receive_gives_back_what_it_takes_all_the_same() -> None:
+    from rmqgateway.wire.remoting import encode_response
+
+    world = World()
+    server = world.servers[A]
+    server.script[RequestCode.POP_MESSAGE] = lambda _: None
+    server.script[RequestCode.CHANGE_MESSAGE_INVISIBLETIME] = lambda _: (0, {}, b"")
+    found = world.begin(ReceiveMessages("G", "T", wait_ms=10_000))
+    world.deferred.cancel()
+    assert found[0].code is Code.CANCELLED
+    code, ext, body = popped(stored("T", b"1"))
+    server.connections[-1][0].dataReceived(
+        encode_response(server.last(RequestCode.POP_MESSAGE).opaque, code, ext, None, body)
+    )
+    world.pump()
+    assert server.last(RequestCode.CHANGE_MESSAGE_INVISIBLETIME).ext_fields["invisibleTime"] == "0"
+
+
+def test_of_several_brokers_the_one_that_has_something_is_asked() -> None:
+    world = World(brokers=(A, B))
+    has = False
+
+    def pop(request: object) -> tuple[int, dict[str, str], bytes]:
+        return popped(stored("T", b"1")) if has else (int(ResponseCode.POLLING_TIMEOUT), {}, b"")
+
+    for server in (world.servers[A], world.servers[B]):
+        server.script[RequestCode.POP_MESSAGE] = lambda _: (int(ResponseCode.POLLING_TIMEOUT), {}, b"")
+        server.script[RequestCode.NOTIFICATION] = lambda _: None
+    world.servers[B].script[RequestCode.POP_MESSAGE] = pop
+    found = world.begin(ReceiveMessages("G", "T", wait_ms=10_000))
+    assert not found
+    from rmqgateway.wire.remoting import encode_response
+
+    has = True
+    asked = world.servers[B].last(RequestCode.NOTIFICATION)
+    world.servers[B].connections[-1][0].dataReceived(encode_response(asked.opaque, 0, {"hasMsg": "true"}))
+    world.pump()
+    assert len(found[0].messages) == 1
+    world.servers[B].script[RequestCode.NOTIFICATION] = lambda _: (0, {"hasMsg": "true"}, b"")
+    assert world.do(AwaitMessages("G", "T", wait_ms=100)).has_messages
+
+
+@pytest.mark.parametrize(
+    "handle", ["", "a b", "1 2 3 4 9 b 6 7", "x 2 3 4 0 b 6 7", "1 2 3 4 0  6 7", "9" * 3000]
+)
+def test_bad_handles_are_told_one_by_one(handle: str) -> None:
+    world = World()
+    good = f"0 {NOW} 60000 0 0 broker-a 0 0 5"
+    results = world.do(AckMessages("G", "T", (handle, good))).results
+    assert [one.code for one in results] == ["BAD_RECEIPT_HANDLE", ""]
+
+
+def test_expired_handles_are_refused_to_the_strict() -> None:
+    world = World()
+    handle = f"0 {NOW - 61_000} 60000 0 0 broker-a 0 0 5"
+    assert world.do(AckMessages("G", "T", (handle,))).results[0].code == "RECEIPT_HANDLE_EXPIRED"
+    assert world.do(AckMessages("G", "T", (handle,), strict=False)).results[0].code == ""
+    assert world.do(ForwardToDeadLetterQueue("G", "T", handle)).code is Code.RECEIPT_HANDLE_EXPIRED
+
+
+def test_many_acknowledgements_are_one_request_and_singles_where_that_is_not_known() -> None:
+    world = World()
+    handles = tuple(f"0 {NOW} 60000 1 0 broker-a 0 {number} 5" for number in range(3))
+    world.servers[A].script[RequestCode.BATCH_ACK_MESSAGE] = lambda _: (0, {}, b"")
+    assert [one.code for one in world.do(AckMessages("G", "T", handles)).results] == ["", "", ""]
+    assert world.servers[A].codes().count(RequestCode.BATCH_ACK_MESSAGE) == 1
+    del world.servers[A].script[RequestCode.BATCH_ACK_MESSAGE]
+    assert [one.code for one in world.do(AckMessages("G", "T", handles)).results] == ["", "", ""]
+    assert world.servers[A].codes().count(RequestCode.ACK_MESSAGE) == 3
+
+
+def test_a_changed_duration_is_a_new_handle() -> None:
+    world = World()
+    ext = {"popTime": str(NOW + 5), "invisibleTime": "9000", "reviveQid": "2"}
+    world.servers[A].script[RequestCode.CHANGE_MESSAGE_INVISIBLETIME] = lambda _: (0, ext, b"")
+    reply = world.do(ChangeInvisibleDuration("G", "T", f"0 {NOW} 60000 0 0 broker-a 1 4 55", 9000))
+    assert reply.receipt_handle == f"4 {NOW + 5} 9000 2 0 broker-a 1 4 55"
+
+
+# Transactions, replies.
+
+
+def _half(world: World) -> None:
+    properties = encode_properties({"UNIQ_KEY": "K1", "TRAN_MSG": "true", "PGROUP": "PG"})
+    world.do(SendMessages("T", (Message(b"half", properties),), "PG"))
+
+
+def test_a_transaction_is_ended_where_its_half_message_is() -> None:
+    world = World()
+    _half(world)
+    assert int(world.servers[A].last(RequestCode.SEND_MESSAGE_V2).ext_fields["f"]) & 12 == 4
+    assert world.do(EndTransaction("T", "other", 8, "K1")).code is Code.FORBIDDEN
+    assert world.do(EndTransaction("T", "PG", 8, "K1")) is None
+    ended = world.servers[A].last(RequestCode.END_TRANSACTION).ext_fields
+    assert (ended["commitLogOffset"], ended["tranStateTableOffset"], ended["commitOrRollback"]) == (
+        "77",
+        "5",
+        "8",
+    )
+    assert world.do(EndTransaction("T", "PG", 8, "K1")).code is Code.TRANSACTION_NOT_FOUND
+
+
+def test_a_transaction_of_another_gateway_is_ended_by_its_offsets() -> None:
+    world = World(brokers=(A, B))
+    world.servers[A].script[RequestCode.END_TRANSACTION] = lambda _: (1, {}, b"")
+    assert world.do(EndTransaction("T", "PG", 12, "K9", queue_offset=3, physical_offset=99)) is None
+    assert RequestCode.END_TRANSACTION in world.servers[B].codes()
+
+
+def test_a_check_reaches_the_client_and_its_answer_the_broker() -> None:
+    world = World()
+    world.do(Heartbeat("client", producers=("PG",)))
+    beat = world.servers[A].last(RequestCode.HEART_BEAT)
+    assert b'"groupName":"PG"' in beat.body
+    assert world.backend.members.client_id.encode() in beat.body
+    body = stored("T", b"half", properties=encode_properties({"UNIQ_KEY": "K5", "PGROUP": "PG"}))
+    world.servers[A].push(
+        RequestCode.CHECK_TRANSACTION_STATE, {"tranStateTableOffset": "6", "commitLogOffset": "88"}, body
+    )
+    (event,) = world.events
+    assert isinstance(event, CheckTransaction)
+    assert (event.transaction_id, event.queue_offset) == ("K5", 6)
+    assert world.do(EndTransaction("T", "PG", 8, "K5", from_check=True)) is None
+    assert world.servers[A].last(RequestCode.END_TRANSACTION).ext_fields["commitLogOffset"] == "88"
+    world.servers[A].push(RequestCode.CHECK_TRANSACTION_STATE, {"tranStateTableOffset": "x"}, b"nonsense")
+    assert len(world.events) == 1
+
+
+def test_members_are_told_to_brokers_and_taken_back_when_they_go() -> None:
+    world = World()
+    consumer = Consumer("G", ConsumeMode.POP, subscriptions=(Subscribed("T", Filter("a || b"), 1),))
+    world.do(Heartbeat("client", consumers=(consumer,)))
+    assert b'"consumeType":"CONSUME_POP"' in world.servers[A].last(RequestCode.HEART_BEAT).body
+    world.servers[A].codes()
+    world.advance(31)
+    assert RequestCode.HEART_BEAT in world.servers[A].codes()
+    world.session.end()
+    world.pump()
+    assert world.servers[A].last(RequestCode.UNREGISTER_CLIENT).ext_fields["consumerGroup"] == "G"
+
+
+def test_a_new_connection_learns_the_groups_again() -> None:
+    world = World()
+    world.do(Heartbeat("client", producers=("PG",)))
+    world.servers[A].codes()
+    world.servers[A].lose()
+    world.advance(1)
+    world.do(SendMessages("T", (message(),)))
+    assert world.servers[A].codes().count(RequestCode.HEART_BEAT) >= 1
+
+
+def test_a_reply_comes_to_the_gateway_and_goes_to_who_asked() -> None:
+    world = World()
+    world.do(Heartbeat("asker", producers=("CLIENT_INNER_PRODUCER",)))
+    world.do(SendMessages("T", (message(REPLY_TO_CLIENT="asker", CORRELATION_ID="c1", TTL="3000"),)))
+    sent = decode_properties(world.servers[A].last(RequestCode.SEND_MESSAGE_V2).ext_fields["i"].encode())
+    assert sent["REPLY_TO_CLIENT"] == world.backend.members.client_id
+    properties = encode_properties(
+        {"REPLY_TO_CLIENT": sent["REPLY_TO_CLIENT"], "CORRELATION_ID": "c1"}
+    ).decode()
+    world.servers[A].push(
+        RequestCode.PUSH_REPLY_MESSAGE_TO_CLIENT, {"topic": "R", "properties": properties}, b"answer"
+    )
+    (event,) = world.events
+    assert isinstance(event, ReplyArrived)
+    assert (event.body, decode_properties(event.properties)["REPLY_TO_CLIENT"]) == (b"answer", "asker")
+    assert world.do(SendReply("T", message())).code is Code.BAD_MESSAGE
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"namesrv": "nothing"},
+        {"namesrv": ":1"},
+        {"connections": 0},
+        {"access_key": "a"},
+        {"tls_ca": "x"},
+        {"request_s": -1.0},
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        ClusterSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_name_servers_are_listed_as_by_apaches_clients() -> None:
+    assert ClusterSettings(namesrv="a:1; b:2 ,a:1;").addresses == ("a:1", "b:2")
