@@ -83,7 +83,8 @@ class Session:
     def play(self, part: Part, say: Callable[[str], None]) -> PartResult:
         """Every row of a part, ``rounds`` times, the instances in turn: A B, B A, A B and so on."""
         jars, nchan = self._jars is not None, self._nchan is not None
-        there = {"gateway": True, "apache": jars, "proxy": jars, "nchan": nchan}
+        java = dict.fromkeys(("apache", "proxy", "passthrough", "clusterproxy"), jars)
+        there = {"gateway": True, "nchan": nchan, **java}
         instances = [each for each in part.instances if there[each.kind]]
         rows: list[RowResult] = []
         result: PartResult = {"name": part.name, "rows": rows, "memory": {}}
