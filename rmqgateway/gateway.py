@@ -136,6 +136,9 @@ class Gateway:
     def _users_changed(self) -> None:
         self.authorizer = self.guard.judge if self.guard.users else None
 
+    def ready(self) -> str | None:
+        return "shutting down" if self.draining else self.backend.ready()
+
     # Sessions.
 
     def open_session(

@@ -260,6 +260,9 @@ class IGateway(Interface):
         "Where Remoting connections go as they are, or None: requests are commands like those of all others."
     )
 
+    def ready() -> str | None:
+        """None when commands are served; else why not: the backend's reason, or that the gateway is shutting down."""
+
     def open_session(
         front_end: str,
         peer: IAddress,

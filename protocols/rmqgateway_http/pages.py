@@ -51,7 +51,7 @@ def health(call: Call) -> None:
 
 def readiness(call: Call) -> None:
     """Whether commands are served; 503 says why not."""
-    reason = call.service.not_ready()
+    reason = call.gateway.ready()
     if reason is None:
         call.answer_json(200, Status("ready"))
     else:

@@ -132,11 +132,3 @@ class HttpService:
                 Code.BAD_POLLING_TIME, f"wait: expected 0 to {self.settings.max_wait_s:g} s, got {wait_ms / 1000:g} s"
             )
         return wait_ms
-
-    def not_ready(self) -> str | None:
-        """Why commands are not served, or None."""
-        if getattr(self.gateway, "draining", False):
-            return "shutting down"
-        backend = getattr(self.gateway, "backend", None)
-        reason: str | None = None if backend is None else backend.ready()
-        return reason

@@ -105,7 +105,7 @@ class Browser:
             "(async () => {"
             'const { Client } = await import("/client/rmqgateway.js");'
             "window.member = new Client(); window.got = [];"
-            f'await member.subscribe({{ topic: "{TOPIC}", group: "crossing-browser" }}, ({{ text }}) => {{ got.push(text); }}).opened;'
+            f'member.subscribe({{ topic: "{TOPIC}", group: "crossing-browser" }}, ({{ text }}) => {{ got.push(text); }});'
             "})()"
         )
 

@@ -201,3 +201,11 @@ def test_health() -> None:
     api.world.gateway.draining = True
     assert api.request("GET", "/readyz", status=503).json() == {"status": "shutting down"}
     assert api.request("GET", "/healthz", status=200).status == 200
+
+
+def test_readiness_says_what_the_backend_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api()
+    monkeypatch.setattr(api.world.backend, "ready", lambda: "no route to any broker")
+    assert api.request("GET", "/readyz", status=503).json() == {"status": "no route to any broker"}
+    monkeypatch.undo()
+    assert api.request("GET", "/readyz", status=200).json() == {"status": "ready"}
