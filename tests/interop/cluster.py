@@ -16,7 +16,7 @@ __all__ = ["BROKER_SETTINGS", "Cluster", "ask"]
 BROKER_SETTINGS = {
     "enablePropertyFilter": "true",
     "recallMessageEnable": "true",
-    "transactionTimeOut": "2000",
+    "transactionTimeOut": "10000",
     "transactionCheckInterval": "2000",
     "messageDelayLevel": "1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s",
     "reviveInterval": "200",

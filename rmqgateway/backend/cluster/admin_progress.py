@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from rmqgateway.backend.cluster.answers import refusal
 from rmqgateway.backend.cluster.component import Component, Core, Handlers, all_of
 from rmqgateway.backend.cluster.pulling import Pulling
 from rmqgateway.commands.administering import (
@@ -190,8 +191,10 @@ class AdminProgress(Component):
             RequestCode.INVOKE_BROKER_TO_RESET_OFFSET,
             ext,
             context=context,
-            also=(ResponseCode.CONSUMER_NOT_ONLINE,),
+            also=(ResponseCode.CONSUMER_NOT_ONLINE, ResponseCode.SYSTEM_ERROR),
         )
+        if answer.code == ResponseCode.SYSTEM_ERROR and "not exist" not in (answer.remark or ""):
+            raise refusal(answer, "INVOKE_BROKER_TO_RESET_OFFSET")
         if not answer.code:
             table = self.core.read(answer, ResetOffsetBody, "INVOKE_BROKER_TO_RESET_OFFSET").offset_table
             return [

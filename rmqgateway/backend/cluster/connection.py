@@ -137,6 +137,7 @@ class Link(Protocol):
                 if isinstance(event, WireError):
                     self._garbage(event)
                 elif event.flag & 1:
+                    broker.version = event.version
                     waiting = pending.pop(event.opaque, None)
                     if waiting is not None:
                         broker.pending -= 1

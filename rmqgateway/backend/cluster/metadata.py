@@ -24,6 +24,8 @@ T = TypeVar("T")
 #: Seconds that an answer is taken for true, and that a refusal is.
 _KEPT, _REFUSED = 20.0, 1.0
 _MAX = 20_000
+#: The ordinal of ``MQVersion.Version.V5_0_0``.
+_V5_0_0 = 413
 
 
 class _Cache(Generic[T]):
@@ -110,8 +112,14 @@ class Metadata(Component):
         self._groups.forget(group)
 
     def pops(self, address: str) -> bool:
-        """Whether the broker knows pop, as far as it is known: those before 5.0 do not."""
-        return address not in self._old_brokers
+        """Whether the broker knows pop and timers, as far as it is known: those before 5.0 do not."""
+        return address not in self._old_brokers and not 0 < self.core.upstream.broker(address).version < _V5_0_0
+
+    async def has_timers(self, address: str) -> bool:
+        """The same for certain; a broker that has said nothing yet is asked."""
+        if not self.core.upstream.broker(address).version:
+            await self.core.ask(address, RequestCode.GET_BROKER_RUNTIME_INFO)
+        return self.pops(address)
 
     def is_old(self, address: str) -> None:
         """The broker has said that it does not know pop."""

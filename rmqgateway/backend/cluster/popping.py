@@ -108,9 +108,8 @@ class Popping(Component):
     def _brokers(self, route: TopicRoute, command: ReceiveMessages | PeekMessages | AwaitMessages) -> list[str]:
         """Who is asked, in turn."""
         readable = [name for name, queues in route.readable if command.queue_id < queues]
-        if command.queue_id >= 0 and route.readable:
-            if not readable:
-                raise GatewayError(Code.BAD_REQUEST, f"topic {command.topic} has no queue {command.queue_id} at any broker")
+        if command.queue_id >= 0 and route.readable and not readable:
+            raise GatewayError(Code.BAD_REQUEST, f"topic {command.topic} has no queue {command.queue_id} at any broker")
         wanted = getattr(command, "broker_name", "")
         if wanted:
             readable = [name for name in readable if name == wanted]

@@ -60,6 +60,7 @@ _STORED = frozenset(
 _LIMIT = re.compile(r"body length limit (\d{1,12})")
 _MAX_PROPERTIES = 32767
 _BORN_HOST = b"__BORNHOST\x01"
+_TIMED = {"TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS"}
 _SHARDING_KEY = b"__SHARDINGKEY\x01"
 #: The group of producers that name none.
 _NO_GROUP = "DEFAULT_PRODUCER"
@@ -136,6 +137,8 @@ class Producing(Component):
         if message.sys_flag & _TRANSACTION_BITS == 0 and b"TRAN_MSG\x01true\x02" in message.properties + b"\x02":
             message = _with_prepared(message)
         properties, key = self._with_key(message.properties)
+        if b"TIMER_DEL" in properties and not self._timers_known(route) and _TIMED & decode_properties(properties).keys():
+            return self.run(self._check_timers(route, context, command))
         joined = None
         if b"REPLY_TO_CLIENT\x01" in properties and self.relays is not None:
             properties, joined = self.relays.asking(properties)
@@ -155,6 +158,22 @@ class Producing(Component):
         return self._begin(sending)
 
     # One message.
+
+    def _timers_known(self, route: TopicRoute) -> bool:
+        """Whether every broker of a topic is known to be one that has timers."""
+        brokers = [self.core.upstream.broker(self.core.routes.master(name)) for name, _ in route.writable]
+        return all(broker.version and self._metadata.pops(broker.address) for broker in brokers)
+
+    async def _check_timers(self, route: TopicRoute, context: Context, command: SendMessages) -> SendResults:
+        """Brokers before 5.0 pass over the time of a delayed message, and deliver it at once."""
+        for name, _ in route.writable:
+            if not await self._metadata.has_timers(self.core.routes.master(name)):
+                raise GatewayError(
+                    Code.UNSUPPORTED,
+                    f"broker {name} is older than RocketMQ 5.0: it delays messages by levels (property DELAY), not until a time",
+                )
+        sent = self._send(route, context, command)
+        return await (sent.deferred() if isinstance(sent, _Sending) else sent)  # type: ignore[no-any-return]
 
     def _with_key(self, properties: bytes) -> tuple[bytes, str]:
         at = properties.find(b"UNIQ_KEY\x01")

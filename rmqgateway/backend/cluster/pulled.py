@@ -48,6 +48,8 @@ _PAUSE = 1.0
 #: Members are counted again so often, in seconds; nobody received for the second time: the group is left.
 _REBALANCE = 20.0
 _IDLE = 60.0
+#: So long a receive that does not wait is given for its first pull, in seconds.
+_MOMENT = 0.5
 _OWN = "P@"
 
 
@@ -145,16 +147,19 @@ class Pulled(Component):
         order = command.fifo
         if order is None:
             order = (await self._metadata.group(command.group)).consume_message_orderly
+        first = True
         while True:
             consumed.received_at = seconds()
             messages = self._take(context, consumed, command, order, limit)
             if messages:
                 return ReceivedMessages(tuple(messages), self.core.now_ms(), command.invisible_ms)
+            began = self._pull_all(consumed)
             left = deadline - seconds()
-            if left <= 0:
+            if left <= 0 and not (began and first):
                 return None
-            self._pull_all(consumed)
-            await self._wait(consumed, min(left, 1.0))
+            # What is there already is worth a moment, also for those who do not wait.
+            await self._wait(consumed, min(max(left, _MOMENT if first else 0.0), 1.0))
+            first = False
 
     async def _consume(self, command: ReceiveMessages) -> _Consumed:
         key = (command.group, command.topic)
@@ -304,11 +309,15 @@ class Pulled(Component):
 
     # Pulling.
 
-    def _pull_all(self, consumed: _Consumed) -> None:
+    def _pull_all(self, consumed: _Consumed) -> bool:
+        """Pull every queue that is not being pulled; say whether one was not."""
+        began = False
         for queue in consumed.queues.values():
             if queue.pulling is None and not queue.gone and len(queue.held) < _MAX_HELD and queue.size < _MAX_BYTES:
-                queue.pulling = self.run(self._pull(consumed, queue))
-                queue.pulling.addErrback(lambda failure: failure.trap(CancelledError) and None)
+                began = True
+                pulling = queue.pulling = self.run(self._pull(consumed, queue))
+                pulling.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        return began
 
     async def _pull(self, consumed: _Consumed, queue: _Queue) -> None:
         """One pull of a queue after the other, while somebody wants messages and there is room."""

@@ -203,7 +203,7 @@ class Relays(Component):
             )
             timestamp = int(ext.get("timestamp", "0"))
         except (WireError, ValueError) as error:
-            log.warn("broker {address} resets offsets in words that cannot be read: {error}", address=broker.address, error=str(error))
+            log.warn("broker {where} resets offsets in words that cannot be read: {error}", where=broker.address, error=str(error))
             return
         group = ext.get("group", "")
         event = OffsetsReset(group, ext.get("topic", ""), timestamp, ext.get("isForce") == "true", offsets)
@@ -217,7 +217,8 @@ class Relays(Component):
     def _running_information(self, broker: Broker, link: Link, request: RemotingCommand) -> None:
         """The gateway is asked as the client that it is: who its own clients are."""
         group = request.ext_fields.get("consumerGroup", "")
-        clients = [f"{member.client_id} ({member.session.peer})" for member in self._members.consumers.get(group, {}).values()]
+        members = self._members.consumers.get(group, {}).values()
+        clients = [f"{member.client_id} ({member.session.peer})" for member in members]
         body = ConsumerRunningInfo(
             properties={
                 "PROP_CLIENT_VERSION": f"rmqgateway {__version__}",

@@ -135,7 +135,7 @@ class Transactions(Component):
             message = stored_message.decode(request.body)
             queue_offset, physical = int(ext["tranStateTableOffset"]), int(ext["commitLogOffset"])
         except (WireError, KeyError, ValueError) as error:
-            log.warn("broker {address} asks for a transaction in words that cannot be read: {error}", address=broker.address, error=str(error))
+            log.warn("broker {where} asks for a transaction unreadably: {error}", where=broker.address, error=str(error))
             return
         named = decode_properties(message.properties)
         group = named.get("PGROUP", "")

@@ -45,13 +45,18 @@ def signed(ext: dict[str, str], body: bytes, access_key: str, secret: bytes) -> 
 
 
 class Broker:
-    """One address. :ivar pending, bytes: unanswered requests, and their frames' bytes."""
+    """One address.
+
+    :ivar pending, bytes: unanswered requests, and their frames' bytes. :ivar version: the ordinal of its ``MQVersion``, which
+        every answer carries; 0 before the first.
+    """
 
     def __init__(self, hub: Upstream, address: str) -> None:
         self.hub = hub
         self.address = address
         self.pending = 0
         self.bytes = 0
+        self.version = 0
         self._links: list[Link] = []
         self._turn = 0
         self._failed_at = float("-inf")

@@ -160,7 +160,7 @@ class QueryConsumeQueueBody(Body, kw_only=True):
     """QUERY_CONSUME_QUEUE(321)."""
 
     filter_data: str | None = None
-    max_queue_index: int
-    min_queue_index: int
+    max_queue_index: int = 0
+    min_queue_index: int = 0
     queue_data: list[ConsumeQueueData] = msgspec.field(default_factory=list)
     subscription_data: SubscriptionData | None = None

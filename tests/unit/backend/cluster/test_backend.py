@@ -202,6 +202,19 @@ def test_types_are_checked_for_those_who_ask() -> None:
     assert world.do(SendMessages("T", (message(),), check_type=True)).results
 
 
+def test_a_broker_without_timers_gets_no_message_with_a_time() -> None:
+    """It would deliver it at once."""
+    world = World()
+    server = world.servers[A]
+    server.script[RequestCode.GET_BROKER_RUNTIME_INFO] = lambda _: (0, {}, b'{"table":{}}')
+    assert world.do(SendMessages("T", (message(TIMER_DELAY_MS="5000"),))).results
+    old = World()
+    old.servers[A].version = 401
+    old.servers[A].script[RequestCode.GET_BROKER_RUNTIME_INFO] = server.script[RequestCode.GET_BROKER_RUNTIME_INFO]
+    assert old.do(SendMessages("T", (message(TIMER_DELAY_MS="5000"),))).code is Code.UNSUPPORTED
+    assert old.do(SendMessages("T", (message(DELAY="3"),))).results
+
+
 def test_signatures_are_those_of_apaches_clients() -> None:
     world = World(access_key="me", secret_key="secret")
     world.do(SendMessages("T", (message(),)))

@@ -56,6 +56,7 @@ class Server:
         self.script: dict[int, Callable[[RemotingCommand], Answer]] = {}
         self.asked: list[RemotingCommand] = []
         self.up = True
+        self.version = 513
         self.connections: list[tuple[Any, Transport]] = []
 
     def codes(self) -> list[int]:
