@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import time
@@ -151,7 +152,8 @@ class Session:
 
     def _make(self, instance: Instance) -> tuple[Server, Path]:
         self._count += 1
-        directory = self._directory / f"instance-{self._count}"
+        # Another run may be under way in the same place.
+        directory = self._directory / f"instance-{os.getpid()}-{self._count}"
         shutil.rmtree(directory, ignore_errors=True)
         if instance.kind == "nchan" and self._nchan is not None:
             return Nchan(directory, self._nchan), directory
