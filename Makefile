@@ -36,8 +36,9 @@ soak: $(VENV)/.test
 vectors: $(VENV)/.test
 	@$(BIN)/python tools/capture_vectors.py $(ARGS)
 
-docs: $(VENV)/.run
+docs: $(VENV)/.test
 	@$(BIN)/python tools/document_settings.py docs/configuration.md
+	@$(BIN)/python tools/document_matrix.py docs/matrix.md
 
 clean:
 	rm -rf $(VENV) .build build dist *.egg-info

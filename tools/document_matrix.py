@@ -49,6 +49,9 @@ def page() -> str:
         "\nReceipts: who cannot give a message back (MQ HTTP) lets its invisible duration pass; everything else is the same.\n"
         "A born host is the address that a message came from, or what its producer said instead (gRPC clients name their\n"
         "host): Remoting consumers find the latter in the property `__BORNHOST`, since their field holds addresses only.\n"
+        "Java's Remoting client 5.5.0 has no method for a lite topic; on the wire it is the property `__LITE_TOPIC`, and lite\n"
+        "topics are received by POP_LITE_MESSAGE after LITE_SUBSCRIPTION_CTL. Over HTTP they are the parameter `lite_topics`,\n"
+        "over MQ HTTP `liteTopics`, over WebSocket the field `liteTopics`.\n"
     )
     lines.append("\n## With official clients\n\nThese pairs run in `tests/interop/test_matrix.py` against a gateway process:\n\n")
     lines.append("| sends | receives | kinds |\n|---|---|---|\n")

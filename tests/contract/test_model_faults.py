@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from rmqgateway.backend.local import popping
-from rmqgateway.backend.local.admin_progress import AdminProgress
 from rmqgateway.backend.local.pop_moves import PopMoves
 from rmqgateway.backend.local.pop_place import take
 from rmqgateway.backend.local.pop_receive import Receive

@@ -1,15 +1,121 @@
-/** A refusal. */
-export class GatewayError extends Error {
+/**
+ * RocketMQ for browsers, through rmqgateway's WebSocket (sub-protocol rmqgateway.v1.json).
+ *
+ *     const client = new Client("ws://127.0.0.1:8080/");
+ *     await client.send("orders", "hello");
+ *     for await (const message of client.subscribe({ topic: "orders", group: "page" })) {
+ *       show(message.text);
+ *       await message.ack();
+ *     }
+ *
+ * A lost connection is made again: subscriptions go on, sends that were not confirmed are repeated under their message ids,
+ * so that none is lost and none is stored twice.
+ */
+export type Outgoing = {
+    text?: string;
+    body?: Uint8Array;
     /**
-     * @param {string} code RocketMQ's word, or CLOSED, DISCONNECTED, QUEUE_FULL, UNKNOWN_OUTCOME of this module.
-     * @param {string} message
-     * @param {{status?: number, reason?: string, retryAfterMs?: number}} [more]
+     * One is made if it is absent.
      */
-    constructor(code: string, message: string, more?: {
-        status?: number | undefined;
-        reason?: string | undefined;
-        retryAfterMs?: number | undefined;
-    } | undefined);
+    messageId?: string;
+    tag?: string;
+    keys?: string[];
+    properties?: Record<string, string>;
+    /**
+     * Messages of one group are consumed in order.
+     */
+    messageGroup?: string;
+    queueId?: number;
+    delayMs?: number;
+    /**
+     * Milliseconds since 1970.
+     */
+    deliverAt?: number;
+    priority?: number;
+    liteTopic?: string;
+};
+export type Sent = {
+    messageId: string;
+    queueId: number;
+    offset: number;
+    transactionId?: string;
+    recallHandle?: string;
+    /**
+     * It was stored by an earlier attempt.
+     */
+    repeated?: boolean;
+};
+export type Credential = {
+    token?: string;
+    accessKey?: string;
+    secretKey?: string;
+    ticket?: string;
+};
+export type Options = {
+    clientId?: string;
+    /**
+     * A function is asked at each connection.
+     */
+    credential?: Credential | (() => Credential | Promise<Credential>);
+    /**
+     * Sends that may wait for their confirmation, connected or not: 1000.
+     */
+    maxUnconfirmed?: number;
+    /**
+     * After so long a silence the gateway is asked whether it is there: 25,000.
+     */
+    keepAliveMs?: number;
+    onState?: (state: State, error?: Error) => void;
+    /**
+     * Another implementation.
+     */
+    WebSocket?: any;
+};
+export type State = "connecting" | "open" | "waiting" | "closed";
+export type SubscribeOptions = {
+    topic: string;
+    group: string;
+    /**
+     * `*`, `A || B`, or SQL92.
+     */
+    filter?: string;
+    filterType?: "TAG" | "SQL92";
+    /**
+     * Messages that may be delivered and unsettled: 32.
+     */
+    credit?: number;
+    invisibleMs?: number;
+    autoRenew?: boolean;
+    /**
+     * Delivered is done with: a lost connection may lose messages.
+     */
+    autoAck?: boolean;
+    fifo?: boolean;
+    start?: "min" | "max";
+    /**
+     * Of a topic of type LITE.
+     */
+    liteTopics?: string[];
+    /**
+     * When a message whose handler failed comes again: 1000.
+     */
+    retryMs?: number;
+};
+export type ReplyTo = {
+    correlationId: string;
+    client: string;
+    cluster?: string;
+    timeoutMs?: number;
+};
+export type Unconfirmed = {
+    frame: any;
+    resolve: (value: any) => void;
+    reject: (error: Error) => void;
+    at: number;
+    under: boolean;
+};
+/** A refusal. */
+export declare class GatewayError extends Error {
     code: string;
     /** RocketMQ's number. */
     status: number;
@@ -17,11 +123,20 @@ export class GatewayError extends Error {
     reason: string;
     /** The same may succeed after so long; absent: it will not. */
     retryAfterMs: number | undefined;
+    /**
+     * @param {string} code RocketMQ's word, or CLOSED, DISCONNECTED, QUEUE_FULL, UNKNOWN_OUTCOME of this module.
+     * @param {string} message
+     * @param {{status?: number, reason?: string, retryAfterMs?: number}} [more]
+     */
+    constructor(code: string, message: string, more?: {
+        status?: number;
+        reason?: string;
+        retryAfterMs?: number;
+    });
 }
 /** A message that came. */
-export class Message {
-    /** @param {Client} client @param {any} fields @param {Subscription} [subscription] @param {any} [by] what settles it */
-    constructor(client: Client, fields: any, subscription?: Subscription | undefined, by?: any);
+export declare class Message {
+    #private;
     /** @type {string} */ topic: string;
     /** @type {string} */ messageId: string;
     /** @type {string | undefined} The body, where it is UTF-8. */ text: string | undefined;
@@ -42,67 +157,35 @@ export class Message {
     /** @type {number} */ attempt: number;
     /** @type {ReplyTo | undefined} */ replyTo: ReplyTo | undefined;
     /** Whether its settlement was said. */ settled: boolean;
+    /** @param {Client} client @param {any} fields @param {Subscription} [subscription] @param {any} [by] what settles it */
+    constructor(client: Client, fields: any, subscription?: Subscription, by?: any);
     /** Done with for good. */ ack(): Promise<void>;
     /** Others may have it at once. */ nack(): Promise<void>;
     /** It comes again after a time. @param {number} delayMs */ retry(delayMs: number): Promise<void>;
     /** To the dead-letter queue. */ reject(): Promise<void>;
     /** Answer a request. @param {string | Uint8Array | Outgoing} message @returns {Promise<void>} */
     reply(message: string | Uint8Array | Outgoing): Promise<void>;
-    /** @internal It was delivered again, over another connection. @param {any} by */
-    _again(by: any): void;
-    #private;
 }
 /** A subscription: iterate over it, or give `Client.subscribe` a handler. */
-export class Subscription {
-    /** @param {Client} client @param {string} name @param {SubscribeOptions} options @param {(message: Message) => unknown} [handler] */
-    constructor(client: Client, name: string, options: SubscribeOptions, handler?: ((message: Message) => unknown) | undefined);
+export declare class Subscription {
+    #private;
     name: string;
     options: SubscribeOptions;
     credit: number;
-    /** No more; what is not settled goes to others. @returns {Promise<void>} */
-    close(): Promise<void>;
-    /** @internal @param {Error} [error] */
-    _end(error?: Error | undefined): void;
-    /** @internal What the gateway is told, also when a new connection stands. */
-    _frame(): {
-        subscription: string;
-        credit: number;
-        topic: string;
-        group: string;
-        /**
-         * `*`, `A || B`, or SQL92.
-         */
-        filter?: string | undefined;
-        filterType?: "TAG" | "SQL92" | undefined;
-        invisibleMs?: number | undefined;
-        autoRenew?: boolean | undefined;
-        /**
-         * Delivered is done with: a lost connection may lose messages.
-         */
-        autoAck?: boolean | undefined;
-        fifo?: boolean | undefined;
-        start?: "max" | "min" | undefined;
-        /**
-         * Of a topic of type LITE.
-         */
-        liteTopics?: string[] | undefined;
-    };
-    /** @internal @type {WeakSet<Message>} */ _handedOut: WeakSet<Message>;
-    /** @internal @param {any} frame @param {number} connection */
-    _deliver(frame: any, connection: number): void;
-    /** @internal @param {Message} message @param {string} op @param {any} by @param {object} [more] */
-    _settle(message: Message, op: string, by: any, more?: object | undefined): Promise<void>;
+    /** @param {Client} client @param {string} name @param {SubscribeOptions} options @param {(message: Message) => unknown} [handler] */
+    constructor(client: Client, name: string, options: SubscribeOptions, handler?: (message: Message) => unknown);
     /** @returns {AsyncIterator<Message>} */
     [Symbol.asyncIterator](): AsyncIterator<Message>;
-    #private;
+    /** No more; what is not settled goes to others. @returns {Promise<void>} */
+    close(): Promise<void>;
 }
 /** A client: one connection, made again when it is lost. */
-export class Client {
-    /** @param {string | URL} [url] The gateway, ws: or wss:; absent: where this module came from. @param {Options} [options] */
-    constructor(url?: string | URL | undefined, options?: Options | undefined);
-    /** @type {State} */ state: State;
-    /** @internal Counts connections. */ _connection: number;
+export declare class Client {
+    #private;
     clientId: string;
+    /** @type {State} */ state: State;
+    /** @param {string | URL} [url] The gateway, ws: or wss:; absent: where this module came from. @param {Options} [options] */
+    constructor(url?: string | URL, options?: Options);
     /** How many sends are not confirmed. */
     get unconfirmed(): number;
     /**
@@ -129,7 +212,7 @@ export class Client {
     onCheck(producerGroup: string, handler: (message: Message) => unknown): void;
     /** @param {SubscribeOptions} options @param {(message: Message) => unknown} [handler] Acknowledged when it is done, tried again when
      *  it throws. Without one: iterate. @returns {Subscription} */
-    subscribe(options: SubscribeOptions, handler?: ((message: Message) => unknown) | undefined): Subscription;
+    subscribe(options: SubscribeOptions, handler?: (message: Message) => unknown): Subscription;
     /**
      * Receive once. @param {{topic: string, group: string, maxMessages?: number, waitMs?: number, invisibleMs?: number, filter?: string,
      * filterType?: "TAG" | "SQL92", fifo?: boolean, liteTopics?: string[]}} options @returns {Promise<Message[]>}
@@ -147,130 +230,14 @@ export class Client {
     }): Promise<Message[]>;
     /** Send a request, wait for its reply. @param {string} topic @param {string | Uint8Array | Outgoing} message @param {number} [timeoutMs]
      *  @returns {Promise<Message>} */
-    request(topic: string, message: string | Uint8Array | Outgoing, timeoutMs?: number | undefined): Promise<Message>;
+    request(topic: string, message: string | Uint8Array | Outgoing, timeoutMs?: number): Promise<Message>;
     /**
      * Any frame of the protocol (AsyncAPI: /asyncapi.json), once: rejects with DISCONNECTED when the connection is lost.
      * @param {string} op @param {object} [fields] @returns {Promise<any>}
      */
-    call(op: string, fields?: object | undefined): Promise<any>;
+    call(op: string, fields?: object): Promise<any>;
     /** Resolves when every send is confirmed or has failed. @returns {Promise<void>} */
     flush(): Promise<void>;
     /** The end. Sends that are not confirmed fail: `await flush()` before. */
     close(): void;
-    /** @internal @param {object} frame @returns {boolean} */
-    _write(frame: object): boolean;
-    /** @internal @param {Subscription} one */
-    _forget(one: Subscription): void;
-    /** @internal Something went wrong that nobody waits for. @param {Error} error */
-    _tell(error: Error): void;
-    #private;
 }
-/**
- * A message to send; its body is `text` or `body`.
- */
-export type Outgoing = {
-    text?: string | undefined;
-    body?: Uint8Array | undefined;
-    /**
-     * One is made if it is absent.
-     */
-    messageId?: string | undefined;
-    tag?: string | undefined;
-    keys?: string[] | undefined;
-    properties?: Record<string, string> | undefined;
-    /**
-     * Messages of one group are consumed in order.
-     */
-    messageGroup?: string | undefined;
-    queueId?: number | undefined;
-    delayMs?: number | undefined;
-    /**
-     * Milliseconds since 1970.
-     */
-    deliverAt?: number | undefined;
-    priority?: number | undefined;
-    liteTopic?: string | undefined;
-};
-export type Sent = {
-    messageId: string;
-    queueId: number;
-    offset: number;
-    transactionId?: string | undefined;
-    recallHandle?: string | undefined;
-    /**
-     * It was stored by an earlier attempt.
-     */
-    repeated?: boolean | undefined;
-};
-/**
- * One of: a token; a key with its secret; a ticket.
- */
-export type Credential = {
-    token?: string | undefined;
-    accessKey?: string | undefined;
-    secretKey?: string | undefined;
-    ticket?: string | undefined;
-};
-export type Options = {
-    clientId?: string | undefined;
-    /**
-     * A function is asked at each connection.
-     */
-    credential?: Credential | (() => Credential | Promise<Credential>) | undefined;
-    /**
-     * Sends that may wait for their confirmation, connected or not: 1000.
-     */
-    maxUnconfirmed?: number | undefined;
-    /**
-     * After so long a silence the gateway is asked whether it is there: 25,000.
-     */
-    keepAliveMs?: number | undefined;
-    onState?: ((state: State, error?: Error) => void) | undefined;
-    /**
-     * Another implementation.
-     */
-    WebSocket?: any;
-};
-export type State = "connecting" | "open" | "waiting" | "closed";
-export type SubscribeOptions = {
-    topic: string;
-    group: string;
-    /**
-     * `*`, `A || B`, or SQL92.
-     */
-    filter?: string | undefined;
-    filterType?: "TAG" | "SQL92" | undefined;
-    /**
-     * Messages that may be delivered and unsettled: 32.
-     */
-    credit?: number | undefined;
-    invisibleMs?: number | undefined;
-    autoRenew?: boolean | undefined;
-    /**
-     * Delivered is done with: a lost connection may lose messages.
-     */
-    autoAck?: boolean | undefined;
-    fifo?: boolean | undefined;
-    start?: "max" | "min" | undefined;
-    /**
-     * Of a topic of type LITE.
-     */
-    liteTopics?: string[] | undefined;
-    /**
-     * When a message whose handler failed comes again: 1000.
-     */
-    retryMs?: number | undefined;
-};
-export type ReplyTo = {
-    correlationId: string;
-    client: string;
-    cluster?: string;
-    timeoutMs?: number;
-};
-export type Unconfirmed = {
-    frame: any;
-    resolve: (value: any) => void;
-    reject: (error: Error) => void;
-    at: number;
-    under: boolean;
-};
