@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interop.apache import _free_ports
-from tests.interop.cluster import BROKERS, BrokerCluster, ClusterGateway, remote_ports
+from tests.interop.brokers import BROKERS, BrokerCluster, ClusterGateway, remote_ports
 from tests.interop.drivers import Driver, java_driver
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interop.apache import _free_ports
-from tests.interop.cluster import BrokerCluster, ClusterGateway
+from tests.interop.brokers import BrokerCluster, ClusterGateway
 from tests.interop.drivers import java_driver
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
