@@ -76,15 +76,13 @@ def _judge(results: dict[str, dict[str, str]], least: int) -> None:
 
 
 def test_the_quick_groups_of_the_autobahn_testsuite(tmp_path: pathlib.Path) -> None:
-    _judge(_run(tmp_path, ["*"], ["9.*", "12.*", "13.*"], 120.0), 247)
+    _judge(_run(tmp_path, ["*"], ["9.*", "12.*", "13.*"], 300.0), 247)
 
 
 def test_compression_and_some_of_the_large_messages(tmp_path: pathlib.Path) -> None:
-    # A thousand messages each: of every kind of messages (12) and of negotiated windows (13) two sizes, and some larger.
-    cases = [f"12.{group}.{size}" for group in range(1, 6) for size in (1, 2)]
-    cases += [f"13.{group}.{size}" for group in range(1, 8) for size in (1, 2)]
-    cases += ["12.1.10", "12.2.18", "9.1.1", "9.2.1"]
-    _judge(_run(tmp_path, cases, [], 240.0), len(cases))
+    # A thousand messages each, about two seconds: of every kind of messages (12) and of negotiated windows (13) one size.
+    cases = [*(f"12.{kind}.1" for kind in range(1, 6)), *(f"13.{window}.1" for window in range(1, 8)), "12.1.10", "9.1.1"]
+    _judge(_run(tmp_path, cases, [], 400.0), len(cases))
 
 
 @pytest.mark.slow
