@@ -264,7 +264,11 @@ class AdminTopics(Component):
                 RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG,
                 {"group": group},
                 context=context,
-                also=(ResponseCode.REQUEST_CODE_NOT_SUPPORTED, ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, ResponseCode.SYSTEM_ERROR),
+                also=(
+                    ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+                    ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
+                    ResponseCode.SYSTEM_ERROR,
+                ),
             )
             if not answer.code:
                 return group_of(self.core.read(answer, SubscriptionGroupConfig, "GET_SUBSCRIPTIONGROUP_CONFIG"))

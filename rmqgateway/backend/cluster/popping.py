@@ -33,7 +33,10 @@ __all__ = ["Popping"]
 log = Logger(namespace="rmqgateway.cluster")
 
 _POP = int(RequestCode.POP_MESSAGE)
-_NOTHING = frozenset({int(ResponseCode.POLLING_TIMEOUT), int(ResponseCode.PULL_NOT_FOUND), int(ResponseCode.PULL_RETRY_IMMEDIATELY)})
+_NOTHING = frozenset(
+    int(code)
+    for code in (ResponseCode.POLLING_TIMEOUT, ResponseCode.PULL_NOT_FOUND, ResponseCode.PULL_RETRY_IMMEDIATELY)
+)
 _POLLING_FULL = int(ResponseCode.POLLING_FULL)
 #: What a broker gives for one pop at most.
 _MAX_MESSAGES = 32

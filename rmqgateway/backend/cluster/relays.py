@@ -203,7 +203,7 @@ class Relays(Component):
             )
             timestamp = int(ext.get("timestamp", "0"))
         except (WireError, ValueError) as error:
-            log.warn("broker {where} resets offsets in words that cannot be read: {error}", where=broker.address, error=str(error))
+            log.warn("broker {where} resets offsets unreadably: {error}", where=broker.address, error=str(error))
             return
         group = ext.get("group", "")
         event = OffsetsReset(group, ext.get("topic", ""), timestamp, ext.get("isForce") == "true", offsets)

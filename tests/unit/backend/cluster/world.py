@@ -83,8 +83,9 @@ class Server:
                 answer = self.script.get(request.code, _unsupported)(request)
                 if answer is not None and not request.flag & 2:
                     code, ext, body = answer
+                    remark = f"remark {code}" if code else None
                     protocol.dataReceived(
-                        encode_response(request.opaque, code, ext, f"remark {code}" if code else None, body)
+                        encode_response(request.opaque, code, ext, remark, body, version=self.version)
                     )
         return progress
 
