@@ -80,16 +80,16 @@ class StoredUsers(Component):
     # Users.
 
     def create_user(self, context: Context, command: CreateUser) -> Deferred[None]:
-        return self._keep(self._users.created(command, self._by(context)))
+        return self._keep(context, self._users.created(command, self._by(context)), "is made")
 
     def update_user(self, context: Context, command: UpdateUser) -> Deferred[None]:
-        return self._keep(self._users.updated(command, self._by(context)))
+        return self._keep(context, self._users.updated(command, self._by(context)), "is changed")
 
     def delete_user(self, context: Context, command: DeleteUser) -> Deferred[None] | None:
         if not self._users.deletable(command.name, self._by(context)):
             return None
         self._users.drop(command.name)
-        _log.info("user {name} is deleted by {by}", name=command.name, by=context.user)
+        _note(context, command.name, "is deleted")
         return self.core.store.metadata.change([(_TABLE, command.name, None)])
 
     def get_user(self, context: Context, command: GetUser) -> FoundUsers:
@@ -107,7 +107,8 @@ class StoredUsers(Component):
     # Policies.
 
     def change_acl(self, context: Context, command: CreateAcl | UpdateAcl) -> Deferred[None]:
-        return self._keep(self._users.with_policies(user_of(command.subject), command.policies))
+        record = self._users.with_policies(user_of(command.subject), command.policies)
+        return self._keep(context, record, "has other policies")
 
     def delete_acl(self, context: Context, command: DeleteAcl) -> Deferred[None]:
         def left(record: UserRecord) -> tuple[Policy, ...]:
@@ -115,7 +116,8 @@ class StoredUsers(Component):
                 return ()
             return remove(record.policies, command.policy_type or PolicyType.CUSTOM, command.resource)
 
-        return self._keep(self._users.without_policy(user_of(command.subject), left))
+        record = self._users.without_policy(user_of(command.subject), left)
+        return self._keep(context, record, "has fewer policies")
 
     def get_acl(self, context: Context, command: GetAcl) -> FoundAcls:
         found = self._users.find(user_of(command.subject))
@@ -142,9 +144,16 @@ class StoredUsers(Component):
         """Who asks; None while there are no users, when everybody may do everything."""
         return context.verified if self._users else None
 
-    def _keep(self, record: UserRecord) -> Deferred[None]:
+    def _keep(self, context: Context, record: UserRecord, what: str) -> Deferred[None]:
         self._users.take(record)
+        _note(context, record.name, what)
         return self.core.store.metadata.change([(_TABLE, record.name, _encode(_Record(1, record)))])
+
+
+def _note(context: Context, name: str, what: str) -> None:
+    """Who changed whom is in the log."""
+    by = context.user or "nobody in particular"
+    _log.info("user {name} {what} (by {by}, {peer})", name=name, what=what, by=by, peer=context.session.peer)
 
 
 def _acl(user: User) -> Acl:
