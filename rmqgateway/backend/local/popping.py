@@ -284,7 +284,10 @@ class Popping(Component):
                 break
             popped = place.queue(queue_id, command.init_mode)
             before = popped.next_offset
-            picked, taken, gone = pick(topic.queue(queue_id), popped, picker, not messages and not found)
+            queue = topic.queue(queue_id)
+            if before >= queue.stored.max_offset and not receive.fifo and not popped.has_due(picker.now):
+                continue  # most queues, most of the time
+            picked, taken, gone = pick(queue, popped, picker, not messages and not found)
             if gone:
                 self.state.settled(command.group, topic.number, queue_id, gone)
             if picked or taken.next_offset != before or taken.passed_over:
