@@ -60,6 +60,11 @@ _STORED = frozenset(
 _LIMIT = re.compile(r"body length limit (\d{1,12})")
 _MAX_PROPERTIES = 32767
 _BORN_HOST = b"__BORNHOST\x01"
+#: Properties that make a message something else than a normal one, or want something of the gateway.
+_special = re.compile(
+    rb"TRAN_MSG\x01|DELAY\x01|TIMER_DEL|__SHARDINGKEY\x01|_SYS_MSG_PRIORITY_\x01|__LITE_TOPIC\x01|REPLY_TO_CLIENT\x01"
+).search
+_TAKE_NORMAL = frozenset({MessageType.NORMAL, MessageType.MIXED, MessageType.UNSPECIFIED})
 _TIMED = {"TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS"}
 _SHARDING_KEY = b"__SHARDINGKEY\x01"
 #: The group of producers that name none.
@@ -129,11 +134,20 @@ class Producing(Component):
 
     def _send(self, route: TopicRoute, context: Context, command: SendMessages) -> Any:
         messages = command.messages
-        if command.check_type:
-            self._check_types(command)
         if len(messages) != 1:
+            if command.check_type:
+                self._check_types(command)
             return self._send_many(route, context, command)
         message = messages[0]
+        if (
+            message.queue_id < 0
+            and message.sys_flag & _TRANSACTION_BITS == 0
+            and not command.as_batch
+            and _special(message.properties) is None
+        ):
+            return self._send_plain(route, context, command, message)
+        if command.check_type:
+            self._check_types(command)
         if message.sys_flag & _TRANSACTION_BITS == 0 and b"TRAN_MSG\x01true\x02" in message.properties + b"\x02":
             message = _with_prepared(message)
         properties, key = self._with_key(message.properties)
@@ -156,6 +170,25 @@ class Producing(Component):
         if joined is not None:
             return joined.addCallback(lambda _: self._begin(sending).deferred())
         return self._begin(sending)
+
+    def _send_plain(self, route: TopicRoute, context: Context, command: SendMessages, message: Message) -> _Sending:
+        """The hot path: `_send` for a message of no particular kind."""
+        if command.check_type:
+            config = self._metadata.cached_topic(command.topic)
+            if config is not None and config.message_type not in _TAKE_NORMAL:
+                self._check_types(command)
+        properties, key = self._with_key(message.properties)
+        if _BORN_HOST not in properties:
+            properties = _with_born_host(properties, context)
+        writable = route.writable
+        if not writable:
+            raise _not_writable(route)
+        self._turn = turn = self._turn + 1
+        name = writable[turn % len(writable)][0]
+        ext = self._header(command, message, properties, -1, name)
+        sending = _Sending(self, context, command, ext, message.body, [key], self._others(route, name))
+        self._attempt(sending)
+        return sending
 
     # One message.
 
