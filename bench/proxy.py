@@ -40,5 +40,5 @@ class Proxy(Apache):
             "org.apache.rocketmq.proxy.ProxyStartup",
             ["-pm", "local", "-n", self.name_server, "-pc", str(proxy), "-bc", str(broker)],
         )
-        seconds += process.wait_listening(self.grpc_port)
+        seconds += process.wait_listening(self.grpc_port, 180.0)
         return seconds + process.wait_listening(self.port)
