@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -253,3 +255,32 @@ def test_subjects() -> None:
     for wrong in ("alice", "User:", "Role:admin", ""):
         with pytest.raises(GatewayError):
             user_of(wrong)
+
+
+# What RocketMQ's own classes decided (tests/vectors/capture_acl.py, 5.5.0).
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "acl" / "decisions.json").read_text())
+
+
+def entry_of(text: str) -> PolicyEntry:
+    resource, actions, sources, decision = text.split(";")
+    return PolicyEntry(
+        resource, tuple(actions.split(",")), tuple(sources.split(",")) if sources else (), Decision(decision)
+    )
+
+
+def test_decisions_are_those_of_rocketmq() -> None:
+    assert len(VECTORS) == 600
+    for case in VECTORS:
+        policies = check_and_merge(case["custom"], case["default"])
+        kind, _, name = case["resource"].partition(":")
+        actions = [Action(word) for word in case["actions"]]
+        found = decide(rules_of(policies), Resource(kind), name, actions, address_of(f"{case['source']}:1"))
+        assert {True: "Allow", False: "Deny", None: "None"}[found] == case["decision"], case
+
+
+def check_and_merge(custom: list[str], default: list[str]) -> tuple[Policy, ...]:
+    return merge(
+        [Policy(PolicyType.CUSTOM, tuple(map(entry_of, custom)))],
+        [Policy(PolicyType.DEFAULT, tuple(map(entry_of, default)))],
+    )
