@@ -7,6 +7,7 @@ saying whether it was stored), a new id is looked up in the index before its mes
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ class SentIds:
         self._seconds: Callable[[], float] = gateway.reactor.seconds
         self._wall = wall
         self._limit = limit
-        self._known: dict[tuple[str, str], _Entry] = {}  # in the order in which they came
+        # In the order in which they came. A plain dict would search all that was deleted from its front for its first.
+        self._known: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._unsure_until = self._seconds() + REMEMBERED_S
 
     def send(self, context: Context, command: SendMessages, ids: Sequence[str], done: Done) -> None:
