@@ -41,4 +41,4 @@ class Proxy(Apache):
             ["-pm", "local", "-n", self.name_server, "-pc", str(proxy), "-bc", str(broker)],
         )
         seconds += process.wait_listening(self.grpc_port, 180.0)
-        return seconds + process.wait_listening(self.port)
+        return seconds + process.wait_listening(self.port, 180.0)
