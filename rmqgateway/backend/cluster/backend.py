@@ -15,6 +15,7 @@ from rmqgateway.backend.cluster.admin_topics import AdminTopics
 from rmqgateway.backend.cluster.component import Component, Core
 from rmqgateway.backend.cluster.configs import topic_ext
 from rmqgateway.backend.cluster.connection import Link
+from rmqgateway.backend.cluster.lite import LiteTopics
 from rmqgateway.backend.cluster.members import Members
 from rmqgateway.backend.cluster.metadata import Metadata
 from rmqgateway.backend.cluster.naming import Naming
@@ -75,8 +76,9 @@ class ClusterBackend:
         self.metadata = Metadata(core)
         self.producing = Producing(core, self.metadata)
         self.settling = Settling(core)
-        self.popping = Popping(core, self.metadata, self.settling)
         self.members = Members(core, self.metadata)
+        self.lite = LiteTopics(core, self.members)
+        self.popping = Popping(core, self.metadata, self.settling, self.lite)
         self.relays = self.producing.relays = Relays(core, self.members)
         self.transactions = self.producing.transactions = Transactions(core, self.members)
         self.pulling = Pulling(core)
@@ -90,6 +92,7 @@ class ClusterBackend:
             self.producing,
             self.transactions,
             self.settling,
+            self.lite,
             self.popping,
             self.pulling,
             self.pulled,
@@ -101,6 +104,7 @@ class ClusterBackend:
         #: Who takes what brokers ask by themselves, by request code.
         self._takers: dict[int, Callable[[Broker, Link, RemotingCommand], None]] = {
             int(RequestCode.CHECK_TRANSACTION_STATE): self.transactions.check,
+            int(RequestCode.NOTIFY_UNSUBSCRIBE_LITE): self.lite.unsubscribed,
             **self.relays.takers(),
         }
 

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from rmqgateway.backend.cluster.answers import refusal
 from rmqgateway.backend.cluster.component import Component, Core, Handlers
+from rmqgateway.backend.cluster.lite import LiteTopics, read_lite_popped
 from rmqgateway.backend.cluster.metadata import Metadata
 from rmqgateway.backend.cluster.popped import Popped, read_popped
 from rmqgateway.backend.cluster.routes import TopicRoute
@@ -40,14 +41,17 @@ _NOTHING = frozenset(
 _POLLING_FULL = int(ResponseCode.POLLING_FULL)
 #: What a broker gives for one pop at most.
 _MAX_MESSAGES = 32
+#: Of several brokers each is waited at for so long for lite topics, in turn.
+_TURN_MS = 1000
 _MAX_INVISIBLE_MS = 12 * 3600 * 1000
 
 
 class Popping(Component):
     """Serves ReceiveMessages, PeekMessages, AwaitMessages. :ivar pulled: who receives from brokers that know no pop."""
 
-    def __init__(self, core: Core, metadata: Metadata, settling: Settling) -> None:
+    def __init__(self, core: Core, metadata: Metadata, settling: Settling, lite: LiteTopics) -> None:
         super().__init__(core)
+        self._lite = lite
         self._metadata = metadata
         self._settling = settling
         self.pulled: Pulled | None = None
@@ -80,6 +84,9 @@ class Popping(Component):
         wait_ms = min(command.wait_ms, self.core.settings.long_poll_max_ms)
         deadline = self.core.reactor.seconds() + wait_ms / 1000
         limit = (group.retry_max_times if group.retry_max_times >= 0 else 16) + 1
+        lite_client = await self._lite.client_of(context, command)
+        if lite_client:
+            return await self._receive_lite(context, command, names, wait_ms, limit, lite_client)
         if len(names) == 1:
             found = await self._pop(context, command, names[0], order, wait_ms, limit)
             return found if found is not None else ReceivedMessages(invisible_ms=command.invisible_ms)
@@ -107,6 +114,51 @@ class Popping(Component):
             if first is None:
                 return empty
             names = [first, *[name for name in names if name != first]]
+
+    async def _receive_lite(
+        self, context: Context, command: ReceiveMessages, names: list[str], wait_ms: int, limit: int, client_id: str
+    ) -> ReceivedMessages:
+        """A receive of lite topics. Nothing tells which broker has some: each is asked, and waited at in turn."""
+        deadline = self.core.reactor.seconds() + wait_ms / 1000
+        wait = 0 if len(names) > 1 else wait_ms
+        while True:
+            for name in names:
+                popping = _Pop(self, context, command, name, True, True)
+                ext = {
+                    "clientId": client_id,
+                    "consumerGroup": command.group,
+                    "topic": command.topic,
+                    "maxMsgNum": str(min(command.max_messages, _MAX_MESSAGES)),
+                    "invisibleTime": str(command.invisible_ms),
+                    "pollTime": str(wait),
+                    "bornTime": str(self.core.now_ms()),
+                    "bname": name,
+                }
+                if command.attempt_id:
+                    ext["attemptId"] = command.attempt_id
+                popping.begin(self.core.routes.master(name), ext, wait)
+                answer = await popping.answered
+                if answer.code == _POLLING_FULL:
+                    return ReceivedMessages(polling_full=True)
+                if answer.code and answer.code not in _NOTHING:
+                    raise self._refused(answer, command)
+                if answer.code:
+                    continue
+                messages = self._take(context, command, self.read(answer, command, name, True, True), limit)
+                if messages:
+                    return ReceivedMessages(tuple(messages), self.core.number(answer, "popTime", 0), command.invisible_ms)
+            left = int((deadline - self.core.reactor.seconds()) * 1000)
+            if left < 50:
+                return ReceivedMessages(invisible_ms=command.invisible_ms)
+            wait = min(left, _TURN_MS) if len(names) > 1 else left
+
+    @staticmethod
+    def read(answer: RemotingCommand, command: ReceiveMessages, name: str, order: bool, lite: bool) -> list[Popped]:
+        """What a pop took. :raise GatewayError: UPSTREAM_ERROR: it cannot be read."""
+        try:
+            return read_lite_popped(answer, name) if lite else read_popped(answer, command.topic, name, order)
+        except WireError as error:
+            raise GatewayError(Code.UPSTREAM_ERROR, f"broker {name}: {error.message}") from None
 
     def _brokers(self, route: TopicRoute, command: ReceiveMessages | PeekMessages | AwaitMessages) -> list[str]:
         """Who is asked, in turn."""
@@ -150,7 +202,7 @@ class Popping(Component):
         }
         if command.attempt_id:
             ext["attemptId"] = command.attempt_id
-        popping = _Pop(self, context, command, name, order)
+        popping = _Pop(self, context, command, name, order, False)
         popping.begin(address, ext, wait_ms)
         answer = await popping.answered
         code = answer.code
@@ -163,11 +215,7 @@ class Popping(Component):
             return await self._pull_instead(context, command, name, wait_ms, limit)
         if code:
             raise self._refused(answer, command)
-        try:
-            popped = read_popped(answer, command.topic, name, order)
-        except WireError as error:
-            raise GatewayError(Code.UPSTREAM_ERROR, f"broker {name}: {error.message}") from None
-        messages = self._take(context, command, popped, limit)
+        messages = self._take(context, command, self.read(answer, command, name, order, False), limit)
         rest = answer.ext_fields.get("restNum", "0")
         return ReceivedMessages(
             tuple(messages),
@@ -208,13 +256,15 @@ class Popping(Component):
                 taken.append(ReceivedMessage(one.message, one.handle, one.reconsume_times + 1))
         return taken
 
-    def given_up(self, context: Context, command: ReceiveMessages, name: str, order: bool, answer: RemotingCommand) -> None:
+    def given_up(
+        self, context: Context, command: ReceiveMessages, name: str, order: bool, lite: bool, answer: RemotingCommand
+    ) -> None:
         """Nobody waits for this pop any more: what it took is visible to others at once."""
         if answer.code:
             return
         try:
-            popped = read_popped(answer, command.topic, name, order)
-        except WireError:
+            popped = self.read(answer, command, name, order, lite)
+        except GatewayError:
             return
         for one in popped:
             self.background(self._settling.give_back(context, command, one.handle), "giving a message back")
@@ -325,9 +375,12 @@ class Popping(Component):
 class _Pop:
     """One pop on its way. A pop that nobody waits for any more still takes messages at the broker: they are given back."""
 
-    def __init__(self, popping: Popping, context: Context, command: ReceiveMessages, name: str, order: bool) -> None:
+    def __init__(
+        self, popping: Popping, context: Context, command: ReceiveMessages, name: str, order: bool, lite: bool
+    ) -> None:
         self._popping = popping
-        self._arguments = (context, command, name, order)
+        self._arguments = (context, command, name, order, lite)
+        self._code = int(RequestCode.POP_LITE_MESSAGE) if lite else _POP
         self.answered: Deferred[RemotingCommand] = Deferred(self._cancelled)
         self._gone = False
 
@@ -335,7 +388,7 @@ class _Pop:
         """Ask. :raise GatewayError: nothing was sent."""
         core = self._popping.core
         seconds = wait_ms / 1000 + core.settings.request_s
-        core.upstream.request(address, _POP, ext, b"", self._done, None, seconds, self._arguments[0])
+        core.upstream.request(address, self._code, ext, b"", self._done, None, seconds, self._arguments[0])
 
     def _cancelled(self, _: Deferred[RemotingCommand]) -> None:
         self._gone = True

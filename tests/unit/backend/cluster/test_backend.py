@@ -42,7 +42,6 @@ REFUSED = {
     "GetUser",
     "ListAcls",
     "ListUsers",
-    "SyncLiteSubscription",
     "UpdateAcl",
     "UpdateUser",
 }
