@@ -120,7 +120,7 @@ class BrokerPortsPart:
         self._passthrough.prepare(lambda *what: self._make_listener(*what, self._front_end))
 
     def start(self) -> None:
-        return None
+        self._passthrough.expose()
 
     def stop(self) -> Deferred[Any]:
         return self._passthrough.close_ports()

@@ -17,6 +17,7 @@ from rmqgateway.backend.cluster.passthrough_link import BrokerLink, proxy_header
 from rmqgateway.backend.cluster.passthrough_names import NameServers, NamesLink, cluster_request
 from rmqgateway.backend.cluster.ports import BrokerKey, Brokers, Face, packed_address
 from rmqgateway.backend.cluster.rewriting import Place, rewrite_routes
+from rmqgateway.config_sources import ConfigurationError
 from rmqgateway.errors import GatewayError, WireError
 from rmqgateway.interfaces import IPassthrough
 from rmqgateway.session import split_host
@@ -70,6 +71,7 @@ class Passthrough:
         self._make_listener: Callable[[str, str, str], Listener] | None = None
         self._tls: Any = None
         self._held = 0
+        self._exposed = False
         self._running = False
         self._known = False
         self._reason = "no name server has answered yet"
@@ -110,9 +112,29 @@ class Passthrough:
             listening.addCallbacks(partial(bound, listener), partial(not_bound, listener))
             _raise_now(listening)
 
-    @staticmethod
-    def _bound(listener: Listener, port: Any) -> None:
+    def _bound(self, listener: Listener, port: Any) -> None:
         listener.bound(port)
+        if self._exposed:
+            try:
+                listener.check_exposure()
+            except ConfigurationError:
+                port.stopListening()
+                listener.port = None
+                raise
+        else:
+            _reading(port, False)
+
+    def expose(self) -> None:
+        """Begin to take clients, now that it is known who may do what.
+
+        :raise ConfigurationError: everybody might do everything, from other machines.
+        """
+        self._exposed = True
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                if listener.port is not None:
+                    listener.check_exposure()
+                    _reading(listener.port, True)
 
     @staticmethod
     def _not_bound(listener: Listener, failure: Failure) -> None:
@@ -293,6 +315,13 @@ class Passthrough:
                 "a connection is cut: {held} bytes of unfinished frames (setting held_bytes)", held=self._held
             )
             transport.abortConnection()
+
+
+def _reading(port: Any, wanted: bool) -> None:
+    """Have a port accept, or leave to the kernel who comes; one in memory has neither."""
+    change = getattr(port, "startReading" if wanted else "stopReading", None)
+    if change is not None:
+        change()
 
 
 def _raise_now(listening: Deferred[Any]) -> None:

@@ -6,6 +6,7 @@ which change them (`passthrough`). Several gateways are name servers beside each
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -75,6 +76,7 @@ class Registry:
         self.table = RouteTable(settings.acting_master)
         self.key_values: dict[str, dict[str, str]] = {}
         self._seconds: Callable[[], float] = reactor.seconds
+        self._networks = settings.networks()
         self._listener: Listener | None = None
         self._scan_timer: IDelayedCall | None = None
         self._running = False
@@ -176,6 +178,19 @@ class Registry:
                 self.reactor.connectTCP(host, port, _Telling(frame), timeout=3.0)
 
     # Requests.
+
+    def takes(self, peer: Any) -> bool:
+        """Whether an address may ask here. What has none (a UNIX socket) is of this machine."""
+        host = getattr(peer, "host", None)
+        if not host:
+            return True
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        address = mapped or address
+        return address.is_loopback or any(address in network for network in self._networks)
 
     def answer(self, request: RemotingCommand, channel: Any) -> bytes | None:
         """The response to a request, or None to a one-way one."""
@@ -470,16 +485,27 @@ class _Channel(Protocol):
         self._decoder = RemotingDecoder()
         self._heard = 0.0
         self._timer: IDelayedCall | None = None
+        self._taken = registry.takes(connection.peer)
+        self._host = getattr(connection.peer, "host", "")
         self.peer = f"{getattr(connection.peer, 'host', '')}:{getattr(connection.peer, 'port', 0)}"
 
     def connectionMade(self) -> None:
         """See IProtocol."""
+        # From an address of this machine's own to the same: that is this machine.
+        here = getattr(self.transport.getHost(), "host", None)
+        self._taken = self._taken or (here is not None and here == self._host)
+        if not self._taken:
+            log.warn("{peer} may not ask the registry (setting registry.sources)", peer=self.peer)
+            self.transport.abortConnection()
+            return
         self._heard = self._registry.reactor.seconds()
         self._timer = self._registry.reactor.callLater(_IDLE_SECONDS, self._check)
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
         """See IProtocol."""
+        if not self._taken:
+            return
         self._heard = self._registry.reactor.seconds()
         answers: list[bytes] = []
         broken = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import msgspec
 
 __all__ = ["RegistrySettings"]
@@ -12,6 +14,8 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar endpoint: where brokers find it, such as tcp:9877:interface=127.0.0.1; "": it is none. What it answers are the
         brokers' own addresses: clients ask the gateway's other listeners.
+    :ivar sources: addresses and networks from which it may be asked, besides this machine; brokers say nothing that proves
+        who they are, so whoever is there may say that he is one.
     :ivar acting_master: a slave stands in, for reading, for a master that is gone (brokers with enableActingMaster).
     :ivar kv_file: where key-value configuration is kept; "": it lasts as long as the process.
     :ivar scan_s: silent brokers are looked for so often; how long each may be silent it says itself, else 120 s.
@@ -19,6 +23,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     endpoint: str = ""
+    sources: tuple[str, ...] = ()
     acting_master: bool = False
     kv_file: str = ""
     scan_s: float = 5.0
@@ -28,10 +33,23 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
         for field in ("scan_s", "max_brokers"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected more than 0, got {getattr(self, field)}")
+        self.networks()
         if self.endpoint and self.address is None:
             raise ValueError(
                 f"endpoint: expected tcp:PORT:interface=ADDRESS with a port that is not 0, got {self.endpoint!r}"
             )
+
+    def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """`sources`. :raise ValueError: one is no network."""
+        found = []
+        for source in self.sources:
+            try:
+                found.append(ipaddress.ip_network(source))
+            except ValueError as error:
+                raise ValueError(
+                    f"sources: expected addresses and networks such as 10.0.0.0/8: {error}"
+                ) from None
+        return found
 
     @property
     def address(self) -> str | None:

@@ -112,8 +112,8 @@ def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        (["--backend", "cluster"], "--backend: the backend 'cluster' does not exist yet; there is local"),
-        (["--backend", "lokal"], "--backend: there is no backend 'lokal'; there is local"),
+        (["--backend", "cluster"], "--backend: the backend cluster needs its name servers: --namesrv"),
+        (["--backend", "lokal"], "--backend: there is no backend 'lokal'; there are local and cluster"),
         (["--listen", "a=tpc:1"], "--listen a=tpc:1: 'tpc:1' is no endpoint"),
         (["--advertise", "0.0.0.0"], "--advertise: 0.0.0.0 is every address and none"),
         (["--set", "listeners.web.advertise=a:b:c"], "--set listeners.web.advertise: expected"),

@@ -197,6 +197,7 @@ class _Listening:
         self.endpoint = self
         self.port: Any = None
         self.fails = False
+        self.checked = False
 
     def listen(self, factory: Any) -> object:
         if self.fails:
@@ -205,6 +206,9 @@ class _Listening:
 
     def bound(self, port: Any) -> None:
         self.port = port
+
+    def check_exposure(self) -> None:
+        self.checked = True
 
     def cannot_listen(self, error: Exception) -> ConfigurationError:
         return ConfigurationError(f"{self.text}: {error}")
@@ -229,13 +233,15 @@ def test_ports_are_bound_at_start_where_configured_and_when_a_broker_is_seen_by_
         ("broker broker-a:0", f"tcp:{PORT}:interface=127.0.0.1"),
         ("broker broker-a:0", f"tcp:{PORT - 2}:interface=127.0.0.1"),
     ]
+    assert not any(each.checked for each in made)
+    pair.passthrough.expose()
     pair.passthrough.brokers.learn(KEY, "10.0.0.1:1")
     pair.passthrough.brokers.learn(BrokerKey("broker-a", 1), "10.0.0.2:1")
     assert [each.text for each in made[2:]] == [
         "tcp:23748:interface=127.0.0.1",
         "tcp:23746:interface=127.0.0.1",
     ]
-    assert all(each.port is not None for each in made)
+    assert all(each.port is not None and each.checked for each in made)
     pair.passthrough.close_ports()
     assert all(each.port is None for each in made)
     pair.passthrough.brokers.learn(BrokerKey("broker-b", 0), "10.0.0.3:1")

@@ -67,7 +67,7 @@ class Served:
 
     def __init__(self, **settings: Any) -> None:
         self.reactor = MemoryReactorClock()
-        self.registry = Registry(self.reactor, RegistrySettings(**settings))
+        self.registry = Registry(self.reactor, RegistrySettings(**{"sources": ("10.0.0.0/8",), **settings}))
         self.front_end = _FrontEnd(self.registry)
         self.registry.start()
 
@@ -99,6 +99,38 @@ def test_it_is_a_front_end_of_its_own_listener() -> None:
     assert served.front_end.recognise(b"") is Recognition.MORE
     assert served.front_end.recognise(frame[:1]) is Recognition.YES
     assert served.front_end.recognise(b"GET / ") is Recognition.NO
+
+
+@pytest.mark.parametrize(
+    ("peer", "taken"),
+    [
+        ("10.0.0.1", True),
+        ("::ffff:10.9.9.9", True),
+        ("192.0.2.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_only_who_may_be_a_broker_is_heard(peer: str, taken: bool) -> None:
+    served = Served()
+    protocol = served.front_end.make_protocol(
+        None,  # type: ignore[arg-type]
+        ConnectionInformation(IPv4Address("TCP", peer, 5000), "x:1", False, "registry"),
+    )
+    transport = Transport()
+    protocol.makeConnection(transport)
+    protocol.dataReceived(encode_request(103, 5, HEADER, json.dumps(BODY).encode()))
+    assert transport.aborted is not taken
+    assert bool(served.registry.table.brokers) is taken
+    protocol.connectionLost(Failure(ConnectionDone()))
+
+
+def test_by_default_only_this_machine_is_heard() -> None:
+    registry = Registry(MemoryReactorClock(), RegistrySettings())
+    assert registry.takes(IPv4Address("TCP", "127.0.0.1", 1))
+    assert not registry.takes(IPv4Address("TCP", "10.0.0.1", 1))
+    with pytest.raises(ValueError, match="^sources"):
+        RegistrySettings(sources=("broker.example",))
 
 
 def test_a_broker_registers_and_is_found() -> None:
