@@ -107,7 +107,7 @@ def test_it_is_a_front_end_of_its_own_listener() -> None:
         ("10.0.0.1", True),
         ("::ffff:10.9.9.9", True),
         ("192.0.2.1", False),
-        ("::1", False),
+        ("::1", True),
         ("fe80::1%eth0", False),
     ],
 )
