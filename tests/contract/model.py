@@ -304,7 +304,8 @@ class Consuming(RuleBasedStateMachine):
             if valid:
                 assert result.code == ""
             if result.code == "":
-                held.acknowledged = True if valid else None
+                # What may be a dead letter already was not acknowledged by this for certain.
+                held.acknowledged = True if valid and held.buried is False else None
         else:
             assert result.code in ("RECEIPT_HANDLE_EXPIRED", "")
             if result.code == "":

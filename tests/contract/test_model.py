@@ -6,7 +6,7 @@ import os
 import random
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from rmqgateway.testing import World
 from tests.contract.durable_world import DurableWorld
@@ -52,6 +52,9 @@ def _settings(examples: int) -> settings:
         max_examples=examples * (15 if DEEP else 1),
         stateful_step_count=60 if DEEP else 30,
         deadline=None,
+        # Shrinking takes minutes: a failure prints its steps, and replays from its seed.
+        phases=list(Phase) if DEEP else [Phase.explicit, Phase.reuse, Phase.generate],
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
 

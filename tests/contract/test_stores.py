@@ -401,12 +401,18 @@ def test_nothing_goes_in_before_open_or_after_close(house: House) -> None:
 
 
 def test_statistics_name_what_is_there(house: House) -> None:
+    assert house.store.statistics()["min_timestamp"] == -1
     fill(house, 10)
+    first = house.store.queue(1, 0).store_timestamp(0)
+    for _ in range(2):
+        assert house.store.statistics()["min_timestamp"] == first > 0
+        house.restart()
     it = house.store.statistics()
     assert it["kind"] == ("memory" if house.kind == "memory" else "durable")
     assert it["queues"] == 1
-    assert int(it["commit_groups"]) >= 1
     assert int(it["max_position"]) >= 10 * 288
+    fill(house, 1)
+    assert int(house.store.statistics()["commit_groups"]) >= 1
 
 
 def test_a_big_message_among_small_ones(house: House) -> None:

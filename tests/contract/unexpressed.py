@@ -53,6 +53,7 @@ _PULLED = (
     "test_queues_that_are_none",
     "test_what_was_answered_outlives_a_crash",
 )
+_SEEN_PULLING = ("test_administrators_see_who_pulls",)
 _PLACES = ("test_the_place_of_a_group_is_kept",)
 _BY_TIME = ("test_offsets_by_time",)
 _ROUTED = ("test_an_automatic_topic_has_the_queues_that_its_producer_likes",)
@@ -132,7 +133,7 @@ UNEXPRESSED: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
             ("test_a_rejected_message_goes_to_the_dead_letters",),
         ),
         "receive_for": ("how long a message is invisible is the server's setting, not the consumer's choice", _TIMED),
-        "pull": ("it has no offsets", (*_PULLED, *_BACK)),
+        "pull": ("it has no offsets", (*_PULLED, *_BACK, *_SEEN_PULLING)),
         "commit": ("it has no offsets", _PLACES),
         "offset_at": ("it has no offsets", _BY_TIME),
         "lock": (_NO_LOCKS, _LOCKED),
@@ -175,7 +176,7 @@ UNEXPRESSED["stomp"] = {
         ),
     ),
     "receive_for": (_EXAMPLE, _TIMED),
-    "pull": (_EXAMPLE, (*_PULLED, *_BACK)),
+    "pull": (_EXAMPLE, (*_PULLED, *_BACK, *_SEEN_PULLING)),
     "commit": (_EXAMPLE, _PLACES),
     "offset_at": (_EXAMPLE, _BY_TIME),
     "lock": (_EXAMPLE, _LOCKED),
