@@ -21,6 +21,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.process import Process, free_port
+from rmqgateway.wire.bodies import decode_body
+from rmqgateway.wire.bodies.groups import ConsumeStats
+from rmqgateway.wire.bodies.routes import KVTable
 from rmqgateway.wire.message_properties import encode_properties
 from rmqgateway.wire.remoting import RemotingCommand, RemotingDecoder, encode_request
 from rmqgateway.wire.request_codes import RequestCode
@@ -135,6 +138,16 @@ def receive(client: Client, topic: str, count: int) -> int:
     return found
 
 
+def pending(client: Client) -> tuple[int, int]:
+    """How many timers wait, and how many messages are in flight, as the gateway says."""
+    (told,) = client.ask_all(iter([client.frame(RequestCode.GET_BROKER_RUNTIME_INFO, {})]))
+    waiting = int(decode_body(told.body, KVTable).table["timerCongestNum"])
+    asked = client.frame(RequestCode.GET_CONSUME_STATS, {"consumerGroup": "bench", "topic": "popped"})
+    (told,) = client.ask_all(iter([asked]))
+    places = decode_body(told.body, ConsumeStats).offset_table.values()
+    return waiting, sum(place.pull_offset - place.consumer_offset for place in places)
+
+
 class Measured:
     """The gateway under test, and what it needs for a send."""
 
@@ -156,6 +169,17 @@ class Measured:
         environment = {**os.environ, "PYTHONPATH": path}
         self.process = Process(command, self.directory / "output", environment, self.directory)
         return self.process.wait_listening(self.port, 600)
+
+    def start_on(self, timers: int, in_flight: int, what: str) -> Client:
+        """Start again and see that so much is there still."""
+        began = time.monotonic()
+        self.start()
+        client = self.client()
+        found = pending(client)
+        say(what, time.monotonic() - began, "s")
+        if found != (timers, in_flight):
+            raise ValueError(f"expected {(timers, in_flight)} to be there still, got {found}")
+        return client
 
     def client(self, under_way: int = 64) -> Client:
         return Client(self.port, under_way)
@@ -219,14 +243,13 @@ def run(gateway: Measured, timers: int, in_flight: int, hours: float) -> int:
         began = time.monotonic()
         gateway.process.stop(120)
         say("SIGTERM until the end", time.monotonic() - began, "s")
-        say("start on all of them", gateway.start(), "s")
+        client = gateway.start_on(timers, in_flight, "start on all of them, until it answers")
         fine &= say("memory then", gateway.memory_mb()["resident"], "MB", MEMORY_MB)
-        client = gateway.client()
         send(client, "timed", 1000, 1 << 41, spread_ms=1000)
         client.close()
         os.kill(gateway.process.pid, signal.SIGKILL)
         gateway.process.stop(10)
-        say("start after SIGKILL", gateway.start(), "s")
+        gateway.start_on(timers + 1000, in_flight, "start after SIGKILL, until it answers").close()
         fine &= say("memory then", gateway.memory_mb()["resident"], "MB", MEMORY_MB)
     except Exception:
         print(gateway.process.log_end(), file=sys.stderr)

@@ -530,6 +530,15 @@ class DurableStore:
         message = self.recent.get(position) or self.fetch(position, False)
         return 0 if message is None else timestamp_of(message)
 
+    def _oldest(self) -> int:
+        for segment in self.log.segments:
+            if segment.header is not None:
+                if segment.header.min_time:
+                    return segment.header.min_time
+            elif positions := [index[2] for index in segment.touched if len(index) > 2]:
+                return self.time_at(min(positions)) or -1
+        return -1
+
     def _report(self, position: int) -> None:
         """Keep a damaged record aside, once."""
         if position in self._reported or len(self._reported) > 10000:
@@ -604,7 +613,8 @@ class DurableStore:
         """What is there and how fast it goes.
 
         ``kind`` ("durable"), ``flush``, ``failed`` (or ""), ``is_full`` (0 or 1), ``queues``, ``segments``, ``bytes``
-        (of the log), ``min_position``, ``max_position`` (durable), ``unwritten_bytes`` (collected or under way),
+        (of the log), ``min_position``, ``max_position`` (durable), ``min_timestamp`` (ms, of the oldest message; -1: there is
+        none), ``unwritten_bytes`` (collected or under way),
         ``covered_position`` (by the older snapshot), ``disk_used_ratio``; since `open`: ``appended_messages``,
         ``appended_bytes``, ``commit_groups``, ``commit_seconds_max``, ``commit_times`` (messages by how long
         their group took: in 0 s, below 10, 50, 100, 200, 500 ms, 1, 2, 3, 4, 5, 10 s, and longer); of the last 1024 groups:
@@ -626,6 +636,7 @@ class DurableStore:
             "bytes": sum(segment.size for segment in self.log.segments),
             "min_position": first,
             "max_position": self.durable,
+            "min_timestamp": self._oldest(),
             "unwritten_bytes": self.tail - self.durable,
             "covered_position": self.housekeeping.covered,
             "disk_used_ratio": used,

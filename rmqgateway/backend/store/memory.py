@@ -274,9 +274,12 @@ class MemoryStore:
         """See IMessageStore."""
 
     def statistics(self) -> dict[str, int | float | str]:
-        """``kind`` ("memory"), ``messages``, ``bytes``, ``queues``, ``commit_groups``, ``min_position``, ``max_position``."""
+        """``kind`` ("memory"), ``messages``, ``bytes``, ``queues``, ``commit_groups``, ``min_position``, ``max_position``,
+        ``min_timestamp`` (ms, of the oldest message; -1: there is none)."""
+        oldest = min(self.contents.messages, default=None)
         return {
             "kind": "memory",
+            "min_timestamp": -1 if oldest is None else _timestamp(self.contents.messages[oldest][3]),
             "messages": len(self.contents.messages),
             "bytes": sum(len(entry[3]) for entry in self.contents.messages.values()),
             "queues": len(self.contents.queues),
