@@ -20,6 +20,9 @@ BROKER_SETTINGS = {
     "transactionCheckInterval": "2000",
     "messageDelayLevel": "1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s",
     "reviveInterval": "200",
+    # Lite topics.
+    "enableLmq": "true",
+    "enableMultiDispatch": "true",
 }
 
 
