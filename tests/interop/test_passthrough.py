@@ -371,3 +371,20 @@ def test_clients_connect_to_gateways_only(
         other = {port for each in gateways for port in each.ports.values()}
         assert seen <= own | other, seen
         assert not seen & set(cluster.ports.values())
+
+
+def test_a_broker_that_dies_is_hidden_by_clients_retries(
+    admins: tuple[Admin, Admin], cluster: BrokerCluster, shown: Shown, prefix: str
+) -> None:
+    """Killed without a word: sends to it are answered that it is not available, and the client takes the other one.
+    Last of this file."""
+    place = cluster.brokers.index(("broker-b", 0))
+    # The name server was started first.
+    process = cluster._processes.pop(place + 1)
+    process.kill()
+    process.wait(timeout=20)
+    bodies = [f"after-{number}|after-{number}|tag" for number in range(8)]
+    produced = admins[1].run("!produce", f"{prefix}_survivors", shown.topic, *bodies)
+    assert len(produced.lines) == 8, produced
+    rows = admins[0].until(lambda each: "broker-b" not in each.out, "clusterList", seconds=60).lines
+    assert {row[1] for row in rows} == {"broker-a"}

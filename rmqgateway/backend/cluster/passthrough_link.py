@@ -78,6 +78,7 @@ class BrokerLink:
         self._crowded = False
         self._closed = False
         self._sweep_timer: IDelayedCall | None = None
+        self._stall_timer: IDelayedCall | None = None
         self._connector: Any = None
 
     def connect(self) -> None:
@@ -148,6 +149,7 @@ class BrokerLink:
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
             self._sweep_timer = None
+        self._stop_stall()
         self._pending.clear()
         self._before.clear()
         self._passthrough.link_ended(self)
@@ -238,8 +240,26 @@ class BrokerLink:
         """The broker does not read as fast as the client writes."""
         if is_blocked:
             self._hold_client()
+            if self._stall_timer is None and not self._closed:
+                self._stall_timer = self._passthrough.reactor.callLater(
+                    self._passthrough.settings.stalled_s, self._stalled
+                )
         else:
+            self._stop_stall()
             self._release_client()
+
+    def _stop_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _stalled(self) -> None:
+        self._stall_timer = None
+        seconds = self._passthrough.settings.stalled_s
+        log.warn("broker {key} has taken nothing for {seconds} s", key=str(self._place.key), seconds=seconds)
+        if self._upstream is not None:
+            self._upstream.transport.abortConnection()
+        self.lost(f"it has taken nothing for {seconds:g} s (setting passthrough.stalled_s)")
 
     def received(self, data: bytes, frames: list[bytes | WireError], is_whole: bool) -> None:
         """Frames came from the broker; `data` is all of them if `is_whole`."""

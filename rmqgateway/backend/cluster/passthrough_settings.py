@@ -25,6 +25,7 @@ class PassthroughSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar proxy_protocol: begin each connection to a broker with a PROXY protocol v2 header that tells the client's address
         (brokers 5.1 and newer read it).
     :ivar forget_s: a request that a broker has not answered for this long is forgotten; a later answer is dropped.
+    :ivar stalled_s: a broker that takes nothing of what it is sent for this long is given up, and its client closed.
     :ivar pending_requests: of a client that waits for more answers than this, nothing is read until some came.
     :ivar held_bytes: bytes of unfinished frames, of all connections; the one that brings more is closed.
     """
@@ -38,6 +39,7 @@ class PassthroughSettings(msgspec.Struct, frozen=True, kw_only=True):
     message_host: str = ""
     proxy_protocol: bool = False
     forget_s: float = 180.0
+    stalled_s: float = 30.0
     pending_requests: int = 20_000
     held_bytes: int = 256 * 1024 * 1024
 
@@ -49,7 +51,7 @@ class PassthroughSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"base_port: expected 0 or 1024..{65535 - STRIDE * self.slots} (65535 - 4 * slots), got {self.base_port}"
             )
-        for field in ("forget_s", "pending_requests", "held_bytes"):
+        for field in ("forget_s", "stalled_s", "pending_requests", "held_bytes"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected more than 0, got {getattr(self, field)}")
         if self.message_host and packed_address(self.message_host) == bytes(4):

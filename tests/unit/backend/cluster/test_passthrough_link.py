@@ -229,6 +229,19 @@ def test_a_client_that_reads_nothing_is_cut() -> None:
     assert pair.client.aborted
 
 
+def test_a_broker_that_takes_nothing_is_given_up() -> None:
+    pair = Pair(stalled_s=20.0).connect()
+    pair.upstream.pauseProducing()
+    pair.reactor.advance(19)
+    pair.upstream.resumeProducing()
+    pair.reactor.advance(19)
+    assert not pair.broker.aborted
+    pair.upstream.pauseProducing()
+    pair.reactor.advance(21)
+    assert pair.broker.aborted
+    assert pair.client.disconnecting
+
+
 def test_a_client_that_says_nothing_is_closed() -> None:
     pair = Pair(remoting=RemotingSettings(idle_seconds=10)).connect()
     pair.reactor.advance(6)
