@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.interop.apache import Apache
 from tests.interop.gateway import Gateway
 from tests.interop.mqadmin import Admin, Printed
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
 ROOT = ("root", "r00t-secret")
-SECRETS = ("r00t-secret", "alice-secret", "other-secret", "config-secret")
+SECRETS = ("r00t-secret", "alice-secret", "other-secret", "moving-secret")
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,43 @@ def test_copying_from_itself_changes_nothing(driver: Admin, gateway: Gateway, ro
         assert f"copy {what}" in printed.out and "Exception" not in printed.err, printed
     assert (root.fine("listUser").lines, root.fine("listAcl").lines) == before
     assert "CODE: 16" in alice("listUser").err and "signature" not in alice("listUser").err
+
+
+_AUTH = "org.apache.rocketmq.auth"
+#: A real broker that keeps users; it need not ask for credentials.
+APACHE = {
+    "authenticationMetadataProvider": f"{_AUTH}.authentication.provider.LocalAuthenticationMetadataProvider",
+    "authorizationMetadataProvider": f"{_AUTH}.authorization.provider.LocalAuthorizationMetadataProvider",
+}
+
+
+def test_users_move_in_from_a_real_broker(driver: Admin, root: As, gateway: Gateway, tmp_path: Path) -> None:
+    """With their secrets, which a broker tells; and a gateway tells them to nobody, so they do not move on."""
+    broker = Apache(tmp_path / "apache", settings=APACHE)
+    second = Gateway(tmp_path / "second")
+    try:
+        broker.start()
+        second.start()
+        theirs = ("-b", broker.broker_address)
+        driver.run("createUser", *theirs, "-u", "mover", "-p", "moving-secret", "-t", "Super")
+        entry = ("-r", "Topic:moved*", "-a", "Pub,Sub", "-i", "10.0.0.0/8", "-d", "Deny")
+        driver.run("createAcl", *theirs, "-s", "User:mover", *entry)
+        for command in ("copyUser", "copyAcl"):
+            printed = driver.run("!as", *ROOT, command, "-f", broker.broker_address, "-t", gateway.broker_address)
+            assert "mover" in printed.out and "success" in printed.out, printed
+        signed = driver.run("!as", "mover", "moving-secret", "getAcl", "-b", gateway.broker_address, "-s", "User:mover")
+        assert signed.lines == [["User:mover", "Custom", "Topic:moved*", "[Pub,", "Sub]", "[10.0.0.0/8]", "Deny"]], signed
+        driver.run("createUser", "-b", second.broker_address, "-u", ROOT[0], "-p", ROOT[1], "-t", "Super")
+        on = ("-f", gateway.broker_address, "-t", second.broker_address)
+        assert "password of user 'mover'" in driver.run("!as", *ROOT, "copyUser", *on, "-u", "mover").err
+        driver.run("!as", *ROOT, "createUser", "-b", second.broker_address, "-u", "mover", "-p", "moving-secret")
+        assert "success" in driver.run("!as", *ROOT, "copyUser", *on, "-u", "mover").out
+        assert "success" in driver.run("!as", *ROOT, "copyAcl", *on, "-s", "User:mover").out
+        signed = driver.run("!as", "mover", "moving-secret", "listAcl", "-b", second.broker_address, "-s", "mover")
+        assert "Topic:moved*" in signed.out, "its type and its policies were copied"
+    finally:
+        second.stop()
+        broker.stop()
 
 
 def test_users_outlast_a_restart_and_secrets_are_nowhere(root: As, alice: As, gateway: Gateway, driver: Admin) -> None:
