@@ -30,7 +30,7 @@ def _row(name: str, load: Load, cpu: float | None, beside: bool = False) -> Row:
 
 
 # So much that no reader comes to its end within a window.
-FILL = _load("send", 16, topic="backlog", count=200_000)
+FILL = _load("send", 16, topic="backlog", count=60_000)
 HTTP = Part(
     "http",
     (Instance(GATEWAY, prepare=(FILL,)), Instance(NCHAN, "nchan")),

@@ -288,7 +288,7 @@ class Client:
     # Producing.
 
     def _send_messages(self, frame: frames.Send) -> None:
-        command = convert.send_messages(frame)
+        command = convert.send_messages(frame, self._ids.new_id)
         self._refuse_new()
         if frame.transaction:
             known = self._produce((frame.producer_group,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rmqgateway import commands
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import CheckTransaction, ReplyArrived
@@ -45,8 +47,10 @@ _CORRELATION, _ASKER, _TTL, _CLUSTER, _TYPE = "CORRELATION_ID", "REPLY_TO_CLIENT
 # What is sent.
 
 
-def message(sent: OutgoingMessage, more: dict[str, str] | None = None) -> Message:
-    """What SendMessages takes. :param more: system properties besides.
+def message(
+    sent: OutgoingMessage, more: dict[str, str] | None = None, new_id: Callable[[], str] | None = None
+) -> Message:
+    """What SendMessages takes. :param more: system properties besides. :param new_id: makes ids for messages without one.
 
     :raise WireError: no body, or two; two delivery times. :raise GatewayError: BAD_MESSAGE_PROPERTY.
     """
@@ -58,10 +62,11 @@ def message(sent: OutgoingMessage, more: dict[str, str] | None = None) -> Messag
         body = sent.text.encode()  # neither JSON nor MessagePack lets half a surrogate pair through
     else:
         raise WireError("message: expected a text or a body, got both", fatal=False)
+    message_id = sent.message_id
+    if not message_id and new_id is not None:
+        message_id = new_id()
     made = to_message(
-        UserMessage(
-            body, sent.properties, sent.tag, sent.keys, sent.message_group, sent.delay_ms, sent.message_id
-        )
+        UserMessage(body, sent.properties, sent.tag, sent.keys, sent.message_group, sent.delay_ms, message_id)
     )
     if sent.deliver_at or sent.priority is not None or sent.lite_topic is not None or more:
         named = dict(more or {})
@@ -81,19 +86,19 @@ def message(sent: OutgoingMessage, more: dict[str, str] | None = None) -> Messag
     return made
 
 
-def send_messages(frame: frames.Send) -> commands.SendMessages:
+def send_messages(frame: frames.Send, new_id: Callable[[], str]) -> commands.SendMessages:
     """:raise WireError: as `message`, or a transaction that is not one. :raise GatewayError: as `message`."""
     if not frame.transaction:
         return commands.SendMessages(
             frame.topic,
-            tuple([message(one) for one in frame.messages]),
+            tuple([message(one, None, new_id) for one in frame.messages]),
             frame.producer_group,
             check_type=any(one.lite_topic is not None for one in frame.messages),
         )
     if len(frame.messages) != 1 or not frame.producer_group:
         raise WireError("a transaction: expected one message and a producerGroup", fatal=False)
     half = {"TRAN_MSG": "true", "PGROUP": frame.producer_group}
-    return commands.SendMessages(frame.topic, (message(frame.messages[0], half),), frame.producer_group)
+    return commands.SendMessages(frame.topic, (message(frame.messages[0], half, new_id),), frame.producer_group)
 
 
 def sent(

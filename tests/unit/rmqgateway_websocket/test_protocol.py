@@ -657,3 +657,13 @@ def test_nothing_is_left_of_a_connection_that_is_gone() -> None:
     gateway.advance(1)
     assert len(gateway.world.clock.getDelayedCalls()) <= before + 2  # the topic's and the messages' own
     assert not gateway.world.gateway.sessions
+
+
+def test_a_message_without_an_id_gets_one_and_the_short_way_to_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = Gateway()
+    client = gateway.client()
+    client.ask("send", topic="T", messages=[{"text": "the topic comes into being"}])
+    monkeypatch.setattr(gateway.world.backend.producing, "_send", None)  # the general way
+    first, second = (client.ask("send", topic="T", messages=[{"text": "x"}]) for _ in range(2))
+    ids = {first["results"][0]["messageId"], second["results"][0]["messageId"]}
+    assert len(ids) == 2 and all(len(one) == 32 for one in ids)
