@@ -33,8 +33,10 @@ class StartError(Exception):
 class Apache:
     """One name server and one broker, below `directory`, stopped by their process ids.
 
-    :param settings: more of the broker's.
+    :param settings: more of the broker's. :cvar patience: seconds for each process to be ready.
     """
+
+    patience = 60.0
 
     def __init__(self, directory: Path, version: str = "5.5.0", settings: Mapping[str, str] | None = None) -> None:
         self.directory = directory
@@ -142,7 +144,7 @@ class Apache:
                 stderr=subprocess.STDOUT,
             )
         self._processes.append(process)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + self.patience
         while b"boot success" not in log.read_bytes():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StartError(f"{name} {self.version} is not ready\n{tail(log.read_text())}")

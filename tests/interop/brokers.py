@@ -23,6 +23,8 @@ class BrokerCluster(Apache):
     :param name_server: "host:port" of one that exists, such as a gateway's registry.
     """
 
+    patience = 180.0
+
     def __init__(
         self,
         directory: Path,
@@ -113,7 +115,7 @@ class ClusterGateway(Gateway):
 
     def await_brokers(self, count: int) -> None:
         """Until so many brokers can be reached here; raises StartError."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self._registered() < count:
             if time.monotonic() > deadline:
                 raise StartError(f"the gateway knows too few brokers\n{self.output()}")
