@@ -100,6 +100,11 @@ def append_handle(listed: str, last: str, handle: str) -> str:
     """A list of handles, in the form of event ids, with one more: parts that it shares with the one before are left out."""
     if not listed:
         return handle
+    cut = handle.rfind("~") + 1
+    if cut and handle[:cut] == last[:cut] and len(handle) > cut < len(last) and "~" not in last[cut:]:
+        # The usual case, without taking both apart: the next message of the same receive and queue.
+        if handle[0] != "=" and "~~" not in handle and handle[0] != "~" and handle[cut:] != last[cut:]:
+            return f"{listed},{'~' * handle.count('~')}{handle[cut:]}"
     before, parts = last.split("~"), handle.split("~")
     if len(before) != len(parts) or "" in parts:
         return f"{listed},={handle}"
