@@ -101,10 +101,18 @@ def append_handle(listed: str, last: str, handle: str) -> str:
     if not listed:
         return handle
     cut = handle.rfind("~") + 1
-    if cut and handle[:cut] == last[:cut] and len(handle) > cut < len(last) and "~" not in last[cut:]:
+    end = handle[cut:]
+    if (
+        cut
+        and handle[:cut] == last[:cut]
+        and "" not in (end, last[cut:])
+        and end != last[cut:]
+        and "~" not in last[cut:]
+        and "~~" not in handle
+        and handle[0] not in "=~"
+    ):
         # The usual case, without taking both apart: the next message of the same receive and queue.
-        if handle[0] != "=" and "~~" not in handle and handle[0] != "~" and handle[cut:] != last[cut:]:
-            return f"{listed},{'~' * handle.count('~')}{handle[cut:]}"
+        return f"{listed},{'~' * handle.count('~')}{end}"
     before, parts = last.split("~"), handle.split("~")
     if len(before) != len(parts) or "" in parts:
         return f"{listed},={handle}"
