@@ -170,9 +170,8 @@ def test_telemetry_in_both_directions_over_a_web_socket(chromium: Chromium, scri
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_foreign_page_is_refused(chromium: Chromium, script: str, port: int, client: str) -> None:
-    with foreign_site() as site, page_at(chromium, site, script) as page:
-        with pytest.raises(RuntimeError):
-            run(page, "roundtrip", client, f"http://127.0.0.1:{port}", f"foreign-{client}")
+    with foreign_site() as site, page_at(chromium, site, script) as page, pytest.raises(RuntimeError):
+        run(page, "roundtrip", client, f"http://127.0.0.1:{port}", f"foreign-{client}")
 
 
 @pytest.fixture(scope="module")
