@@ -329,6 +329,9 @@ def _announce(
         )
     elif certificates.offered(True):
         _log.info("the same ports take TLS; certificate: {path}", path=certificates.certificate_path)
+    if listeners and listeners[0].gateway.guarded:
+        _log.info("users exist: every client needs a credential (docs/security.md)")
+        return
     for listener in listeners:
         if "remoting" in listener.names and listener.described.endpoint.startswith("tcp"):
             where = listener.advertised(listener.port.getHost())
