@@ -15,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -104,6 +105,16 @@ public final class AdminDriver extends MQAdminStartup {
             case "!trace":
                 produce(namesrv, words[1], words[2], Arrays.copyOfRange(words, 3, words.length), true);
                 break;
+            case "!fill":
+                fill(namesrv, words[1], Integer.parseInt(words[2]), Integer.parseInt(words[3]));
+                break;
+            case "!from":
+                if (words[1].equals("push")) {
+                    pushFrom(namesrv, words[2], words[3], words[4]);
+                } else {
+                    pollFrom(namesrv, words[2], words[3], words[4]);
+                }
+                break;
             case "!namespaced":
                 namespaced(namesrv, words[1], words[2], words[3], words[4]);
                 break;
@@ -182,6 +193,74 @@ public final class AdminDriver extends MQAdminStartup {
             System.out.println(result.getMsgId() + " " + result.getOffsetMsgId() + " "
                 + result.getMessageQueue().getQueueId() + " " + result.getQueueOffset());
         }
+    }
+
+    /** Messages to queue 0, each its number and a padding. */
+    private static void fill(String namesrv, String topic, int first, int count) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("filling");
+        producer.setNamesrvAddr(namesrv);
+        producer.setInstanceName("filling" + System.nanoTime());
+        producer.setSendMsgTimeout(20_000);
+        producer.start();
+        try {
+            String padding = new String(new char[1000]).replace('\0', 'x');
+            for (int number = first; number < first + count; number++) {
+                byte[] body = (number + " " + padding).getBytes(StandardCharsets.UTF_8);
+                producer.send(new Message(topic, body), (queues, message, argument) -> queues.get(0), null);
+            }
+        } finally {
+            producer.shutdown();
+        }
+    }
+
+    /** Where a new group begins: FIRST, LAST, or a time as yyyyMMddHHmmss. */
+    private static ConsumeFromWhere where(String from) {
+        return from.equals("FIRST") ? ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET
+            : from.equals("LAST") ? ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET
+            : ConsumeFromWhere.CONSUME_FROM_TIMESTAMP;
+    }
+
+    private static void keep(String group, MessageExt message) {
+        String body = new String(message.getBody(), StandardCharsets.UTF_8);
+        RECEIVED.get(group).add(body.split(" ")[0]);
+    }
+
+    private static void pushFrom(String namesrv, String from, String group, String topic) throws Exception {
+        RECEIVED.put(group, new CopyOnWriteArrayList<>());
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setNamesrvAddr(namesrv);
+        consumer.setInstanceName("from-" + group);
+        consumer.setConsumeFromWhere(where(from));
+        if (where(from) == ConsumeFromWhere.CONSUME_FROM_TIMESTAMP) {
+            consumer.setConsumeTimestamp(from);
+        }
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            messages.forEach(each -> keep(group, each));
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        CONSUMERS.put(group, consumer);
+    }
+
+    private static void pollFrom(String namesrv, String from, String group, String topic) throws Exception {
+        RECEIVED.put(group, new CopyOnWriteArrayList<>());
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group);
+        consumer.setNamesrvAddr(namesrv);
+        consumer.setInstanceName("from-" + group);
+        consumer.setConsumeFromWhere(where(from));
+        if (where(from) == ConsumeFromWhere.CONSUME_FROM_TIMESTAMP) {
+            consumer.setConsumeTimestamp(from);
+        }
+        consumer.subscribe(topic, "*");
+        consumer.start();
+        Thread polling = new Thread(() -> {
+            while (consumer.isRunning()) {
+                consumer.poll(500).forEach(each -> keep(group, each));
+            }
+        });
+        polling.setDaemon(true);
+        polling.start();
     }
 
     /** Sends a body and receives it, within a namespace of the second version; prints the topic as it is seen inside. */
