@@ -20,7 +20,8 @@ class Passthrough(Gateway):
 
     def __init__(self, directory: Path, settings: Mapping[str, str], broker: Apache) -> None:
         super().__init__(directory, settings)
-        self._names_port = free_port()
+        # All that is not the broker's port: the name server's role, and every other protocol.
+        self._names_port = self.grpc_port = free_port()
         self._broker = broker
 
     def _command(self) -> list[str]:

@@ -192,7 +192,8 @@ class Socket:
         key = base64.b64encode(os.urandom(16)).decode()
         self._socket.sendall(
             f"GET /websocket HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: rmqgateway.v1.json\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Protocol: rmqgateway.v1.json\r\n\r\n".encode()
         )
         self._stream = self._socket.makefile("rb")
         status = self._stream.readline()
