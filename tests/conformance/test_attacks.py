@@ -1,9 +1,10 @@
 """Every attack on HTTP/2 and gRPC against the running gateway, beside a client that does nothing wrong.
 
 While three connections at a time attack for a second and more, the bounds are: each attack ends as it must (`attacks`), the
-gateway's peak memory grows by no more than `_GROWTH_MB`, no call of the well-behaved client fails, and its p99 stays below
-`_P99_MS` or, on a machine that is slow without any attack, below `_TIMES` its p99 before. The last test is of a reader that
-stalls during all of them, for the 30 s of the default setting: its streams end, the others of its connection go on.
+gateway's peak memory grows by no more than `_GROWTH_MB`, no call of the well-behaved client fails or takes ten seconds, and
+for 99 of 100 of them the gateway works no longer than `_WORK_MS`, in time on a processor, until it has answered: what an
+attack adds to the latency, whatever else the machine does. The last test is of a reader that stalls during all of them, for
+the 30 s of the default setting: its streams end, the others of its connection go on.
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ from tests.unit.wire.http2_peer import (
 )
 
 _AT_ONCE = 3
-_P99_MS = 250.0
-_TIMES = 10.0
+_WORK_MS = 100.0
 _GROWTH_MB = 32.0
 #: What connections may make us hold by the default settings is more than that.
 _GROWTH_OF = {"unfinished gRPC messages": _AT_ONCE * 64.0}
+#: Measured up to 165 ms for the same: a hundred megabytes come and go within the second.
+_WORK_OF = {"unfinished gRPC messages": 300.0}
 _STALLED_S = 30.0
 
 
@@ -124,7 +126,7 @@ class _Stalled(threading.Thread):
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Target]:
     port = free_port()
     with running(tmp_path_factory.mktemp("attacks"), port) as process, subprocess.Popen(
-        [sys.executable, "-m", "tests.conformance.well_behaved", str(port)],
+        [sys.executable, "-m", "tests.conformance.well_behaved", str(port), str(process.pid)],
         cwd=Path(__file__).parents[2],
         env={**os.environ, **environment()},
         stdin=subprocess.PIPE,
@@ -160,11 +162,11 @@ def test_attack(name: str, target: _Target, stalled: _Stalled) -> None:
             one.result()
     during = target.latency()
     growth = target.memory_mb("VmHWM") - resident
-    told = f"{name}: p99 {before['p99']:.1f} ms before, {during['p99']:.1f} during; {growth:.1f} MB more"
+    told = f"{name}: before {before}, during {during}, {growth:.1f} MB more"
     print(told)
     assert target.process.poll() is None
     assert growth <= _GROWTH_OF.get(name, _GROWTH_MB), told
-    assert during["p99"] <= max(_P99_MS, _TIMES * before["p99"]), told
+    assert during["work"] <= _WORK_OF.get(name, _WORK_MS), told
 
 
 def test_a_stalled_reader_loses_its_streams_and_nothing_else(target: _Target, stalled: _Stalled) -> None:
