@@ -50,8 +50,17 @@ def credential_of(fields: Mapping[bytes, bytes]) -> Credential | None:
 
 @lru_cache(64)
 def _seconds_of(date_time: bytes) -> float:
-    """Seconds since 1970 of ``20260102T030405Z``; kept, since all calls of a second have the same."""
+    """Seconds since 1970 of ``20260102T030405Z``; kept, since all calls of a second have the same.
+
+    Rust's client writes RFC 3339 instead, with its zone's offset or as UTC.
+    """
     try:
-        return datetime.strptime(date_time.decode("ascii"), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
+        text = date_time.decode("ascii")
+        if "-" not in text:
+            return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        if "T" not in text:
+            return 0.0
+        made = datetime.fromisoformat(text)
+        return (made if made.tzinfo is not None else made.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return 0.0

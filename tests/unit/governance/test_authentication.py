@@ -176,9 +176,18 @@ def test_no_time_zone_is_so_far(clocks: Clocks, hours: float) -> None:
     assert clocks.refused(signed(at=NOW + hours * 3600, zoned=True)) == "expired"
 
 
-@pytest.mark.parametrize("date", [b"2026-01-02T03:04:05Z", b"now", b"\xff", b"20261302T030405Z"])
+@pytest.mark.parametrize("date", [b"2026-01-02", b"now", b"\xff", b"20261302T030405Z", b"0001-01-01T00:00:00+14:00"])
 def test_a_grpc_date_that_is_none_is_long_past(clocks: Clocks, date: bytes) -> None:
     assert clocks.refused(grpc(date, hmac.digest(b"s3cret", date, "sha1").hex().encode())) == "expired"
+
+
+@pytest.mark.parametrize(
+    "date", [b"2026-01-02T03:04:05.123456789Z", b"2026-01-02T11:04:05.5+08:00", b"2026-01-02T03:04:05Z"]
+)
+def test_rusts_client_signs_another_form_of_date(clocks: Clocks, date: bytes) -> None:
+    credential = grpc(date, hmac.digest(b"s3cret", date, "sha1").hex().encode())
+    assert clocks.made.verify(credential).name == "alice"
+    assert abs((credential.signed_at or 0) - NOW) < 1
 
 
 # Replays.
