@@ -103,7 +103,7 @@ def test_every_address_is_refused_while_no_user_exists(tmp_path: Path) -> None:
         (["--set", "local.flsh=sync"], "did you mean 'flush'?"),
         (["--lisen", "x"], "did you mean 'listen'?"),
         (["start"], "expected only options"),
-        (["--backend", "cluster"], "the backend 'cluster' does not exist yet"),
+        (["--backend", "cluster"], "the backend cluster needs its name servers: --namesrv"),
         (["--listen", "x=tpc:1"], "did you mean 'tcp'?"),
     ],
 )
