@@ -329,6 +329,7 @@ class Producing(Component):
                     _sent,
                     sending,
                     context=sending.context,
+                    channel=True,
                 )
                 return
             except GatewayError as error:
@@ -345,6 +346,13 @@ class Producing(Component):
                 except GatewayError as raised:
                     error = raised
             sending.tell(None, error)
+            return
+        if answer.code == ResponseCode.GO_AWAY and sending.brokers:
+            # The broker is going, and has not looked at the request.
+            try:
+                self._attempt(sending)
+            except GatewayError as raised:
+                sending.tell(None, raised)
             return
         if answer.code not in _STORED:
             if answer.code == ResponseCode.TOPIC_NOT_EXIST or answer.code == ResponseCode.NO_PERMISSION:

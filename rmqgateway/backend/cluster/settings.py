@@ -37,7 +37,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         gateway's users with the same secret as at the brokers, which alone decide then.
     :ivar tls: TLS to brokers and name servers: verify their certificates, or take any (unverified).
     :ivar tls_ca: a PEM file with the authorities that are trusted; "" is the system's.
-    :ivar connections: connections to each broker.
+    :ivar connections: connections to each broker; one is for what is short, the others are for messages that are fetched.
     :ivar pending_requests: unanswered requests of one broker; more are refused with a hint to try again.
     :ivar pending_bytes: bytes of the unanswered requests of one broker.
     :ivar connect_s: within this time a broker must be connected to.

@@ -144,7 +144,7 @@ class Settling(Component):
             for group in batches.values()
         ]
         body = encode_body(BatchAckMessageRequest(acks=acks, broker_name=name))
-        answer = await self.core.upstream.ask(address, RequestCode.BATCH_ACK_MESSAGE, {}, body, context=context)
+        answer = await self.core.upstream.ask(address, RequestCode.BATCH_ACK_MESSAGE, {}, body, context=context, channel=True)
         if answer.code == _OLD:
             self._no_batches.add(address)
             return handles
@@ -184,7 +184,7 @@ class Settling(Component):
         if lite:
             ext["liteTopic"] = lite
         try:
-            await self.core.ask(address, RequestCode.ACK_MESSAGE, ext, context=context)
+            await self.core.ask(address, RequestCode.ACK_MESSAGE, ext, context=context, channel=True)
         except GatewayError as error:
             raise _of_handle(error) from None
 
@@ -220,7 +220,9 @@ class Settling(Component):
             ext["suspend"] = "true"
         address = self.core.routes.master(handle.broker_name)
         try:
-            answer = await self.core.ask(address, RequestCode.CHANGE_MESSAGE_INVISIBLETIME, ext, context=context)
+            answer = await self.core.ask(
+                address, RequestCode.CHANGE_MESSAGE_INVISIBLETIME, ext, context=context, channel=True
+            )
         except GatewayError as error:
             raise _of_handle(error) from None
         pop_time = self.core.number(answer, "popTime", 0)

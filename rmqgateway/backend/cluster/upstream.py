@@ -69,7 +69,8 @@ class Broker:
         return self._links[0] if self._links else None
 
     def link(self, channel: bool) -> Link:
-        """A connection that takes a request.
+        """A connection that takes a request. What is short goes over the channel, where much of it is written and read at
+        once; what may bring megabytes goes beside it.
 
         :param channel: the one that groups are registered on. :raise BrokerUnreachable: not written.
         """
