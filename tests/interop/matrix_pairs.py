@@ -6,6 +6,7 @@ __all__ = ["CLIENTS", "PAIRS"]
 
 CLIENTS = {
     "java": "Java, Remoting 5.5.0",
+    "go": "Go, Remoting",
     "java_grpc": "Java, gRPC",
     "python_grpc": "Python, gRPC",
     "mqhttp": "Python, mq_http_sdk",
@@ -27,6 +28,12 @@ PAIRS = (
     ("browser", "java", "normal"),
     ("mqhttp", "java_grpc", "normal"),
     ("curl", "browser", "normal"),
+    ("go", "java_grpc", "normal"),
+    ("java_grpc", "go", "normal"),
+    ("curl", "go", "normal"),
+    ("go", "browser", "normal"),
+    ("go", "python_grpc", "fifo"),
+    ("browser", "go", "delay"),
     ("java", "java_grpc", "fifo"),
     ("java_grpc", "java", "fifo"),
     ("python_grpc", "browser", "fifo"),

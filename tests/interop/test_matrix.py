@@ -28,14 +28,14 @@ from tests.interop.matrix_pairs import CLIENTS, PAIRS
 from tests.interop.mqhttp.build import command as mqhttp_command
 from tests.interop.test_grpc_java import VERSION as GRPC_JAVA
 from tests.interop.test_grpc_python import _interpreter
-from tests.interop.toolchain import classpath, missing
+from tests.interop.toolchain import classpath, go_program, missing
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
 HERE = Path(__file__).resolve().parent / "couriers"
 MODULE = Path(__file__).resolve().parents[2] / "protocols" / "rmqgateway_websocket" / "client" / "rmqgateway.js"
 #: Who has a word for the address that a message came from.
-_SHOWS_HOST = {"java", "java_grpc", "python_grpc", "curl", "browser"}
+_SHOWS_HOST = {"java", "go", "java_grpc", "python_grpc", "curl", "browser"}
 _AT_ONCE = 8
 
 Found = dict[str, Any]
@@ -137,6 +137,8 @@ def _couriers(gateway: Gateway, directory: Path) -> dict[str, Any]:
         "python_grpc": [str(_interpreter()), str(HERE / "python_grpc.py"), address],
         "mqhttp": [mqhttp_command("python")[0], str(sdk / "courier.py"), address],
     }
+    if missing("go") is None:
+        commands["go"] = [str(go_program()), address, "courier", "-"]
     if shutil.which("node") is not None:
         node = ["node", "--experimental-websocket"]
         commands["browser"] = [*node, str(HERE / "browser.mjs"), str(MODULE), address]
@@ -249,7 +251,7 @@ def exchanges(
         def judge(sender: str, receiver: str, kind: str) -> None:
             for client in (sender, receiver):
                 if client not in couriers:
-                    pytest.skip(f"{CLIENTS[client]}: node or curl is not installed")
+                    pytest.skip(f"{CLIENTS[client]}: node, go or curl is not installed")
             under_way[sender, receiver, kind].result(timeout=170)
 
         yield judge

@@ -38,12 +38,16 @@ func scenarios() []scenario {
 
 func main() {
 	if len(os.Args) < 4 {
-		fmt.Fprintln(os.Stderr, "arguments: NAMESRV NAMES|all|list|signing PREFIX")
+		fmt.Fprintln(os.Stderr, "arguments: NAMESRV NAMES|all|list|signing|courier PREFIX")
 		os.Exit(2)
 	}
 	rlog.SetLogLevel("error")
 	if os.Args[2] == "signing" {
 		signing(os.Args[1])
+		return
+	}
+	if os.Args[2] == "courier" {
+		courier(os.Args[1])
 		return
 	}
 	if os.Args[2] == "list" {
