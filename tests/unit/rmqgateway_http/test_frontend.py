@@ -33,7 +33,7 @@ def test_its_routes_live_together() -> None:
     [
         {"max_body": 0}, {"max_wait_s": 31}, {"resume_s": -1}, {"stream_window": 0}, {"gzip_from": -1}, {"gzip_streams": -1},
         {"invisible_s": 0.0},
-    ],  # fmt: skip
+    ],
 )
 def test_settings_are_checked_by_name(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
