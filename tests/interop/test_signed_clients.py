@@ -10,6 +10,7 @@ import pytest
 from tests.interop.gateway import Gateway
 from tests.interop.mqhttp.build import command, lacking
 from tests.interop.secured import PRODUCER, READER, ROOT, Signer, secured
+from tests.interop.test_grpc_python import _interpreter
 from tests.interop.toolchain import classpath, go_program, missing
 
 pytestmark = pytest.mark.gateway_only
@@ -19,6 +20,8 @@ WORDS = {
     "grpc": ("UnauthorizedException", "UnauthorizedException", "ForbiddenException"),
     # Java writes its local time and calls it UTC.
     "grpc-shanghai": ("UnauthorizedException", "UnauthorizedException", "ForbiddenException"),
+    # These two keep the reason to themselves.
+    "python": ("", "", ""),
     "go": ("", "", ""),
     "mqhttp-python": ("CODE SignatureDoesNotMatch", "CODE InvalidAccessKeyId", "CODE AccessDenied"),
     "mqhttp-node": ("CODE SignatureDoesNotMatch", "CODE InvalidAccessKeyId", "CODE AccessDenied"),
@@ -43,6 +46,8 @@ def _command(kind: str, gateway: Gateway, directory: Path) -> list[str]:
         return [*java, f"-Duser.home={directory}", "-cp", classpath("grpc", "5.2.0"), "SigningGrpc", gateway.address]
     if kind == "go":
         return [str(go_program()), gateway.address, "signing", "none"]
+    if kind == "python":
+        return [str(_interpreter()), str(Path(__file__).parent / "python" / "signing.py"), gateway.address]
     interpreter, scenarios = command(kind.removeprefix("mqhttp-"))
     beside = Path(scenarios)
     return [interpreter, str(beside.with_name("signing" + beside.suffix)), gateway.address]
@@ -52,7 +57,7 @@ def _command(kind: str, gateway: Gateway, directory: Path) -> list[str]:
 def kind(request: pytest.FixtureRequest) -> str:
     name = str(request.param)
     sdk = name.removeprefix("mqhttp-")
-    reason = lacking(sdk) if name.startswith("mqhttp") else missing(*_NEEDS[name.partition("-")[0]])
+    reason = lacking(sdk) if name.startswith("mqhttp") else missing(*_NEEDS.get(name.partition("-")[0], ()))
     if reason is not None:
         pytest.skip(reason)
     return name
