@@ -85,6 +85,7 @@ SQL = text("sql", "An SQL92 expression over properties instead.")
 BODY = choice("body", "How bodies are written: auto is text where it is UTF-8, else base64.", ("auto", "text", "base64"))
 FIFO = boolean("fifo", "In order per message group; without it as the group is configured.")
 QUEUE = number("queue_id", "One queue only.", 0, 65535)
+BROKER = text("broker", "Whose queue it is, before a cluster where several brokers have one of this number.", 255)
 MAX_BYTES = number("max_bytes", "So many bytes of messages at most; the first comes in any case.", 1, 1 << 28)
 LITE = text("lite_topics", "Of a topic of type LITE: which of its lite topics, separated by commas.")
 RAW = boolean("raw", "The request's body is the message's, whatever its content type.")
@@ -180,16 +181,19 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "pull", "GET", f"{_GROUP}/queues/{{queue}}/messages", pulling.pull, "Pulling", (
             number("offset", "Where to begin; without it where the group is.", 0, _MAX_OFFSET), WAIT, _most(1024, 32), MAX_BYTES,
-            FILTER, SQL, BODY, number("commit_offset", "Record this as the group's place first.", 0, _MAX_OFFSET),
+            FILTER, SQL, BODY, number("commit_offset", "Record this as the group's place first.", 0, _MAX_OFFSET), BROKER,
         ), None, {200: Pulled},
     ),
     Operation(
-        "get_offset", "GET", f"{_GROUP}/queues/{{queue}}/offset", pulling.get_offset, "Pulling", (), None, {200: OffsetOut}, True
+        "get_offset", "GET", f"{_GROUP}/queues/{{queue}}/offset", pulling.get_offset, "Pulling", (BROKER,), None,
+        {200: OffsetOut}, True
     ),
-    Operation("set_offset", "PUT", f"{_GROUP}/queues/{{queue}}/offset", pulling.set_offset, "Pulling", (), OffsetIn, {204: None}),
+    Operation(
+        "set_offset", "PUT", f"{_GROUP}/queues/{{queue}}/offset", pulling.set_offset, "Pulling", (BROKER,), OffsetIn, {204: None}
+    ),
     Operation(
         "query_offsets", "GET", "/v1/topics/{topic}/queues/{queue}/offsets", pulling.query_offsets, "Pulling",
-        (moment("timestamp", "Also the offset of the first message stored at or after this: ms, or RFC 3339."),), None,
+        (moment("timestamp", "Also the offset of the first message stored at or after this: ms, or RFC 3339."), BROKER), None,
         {200: OffsetsOut}, True,
     ),
     Operation(

@@ -40,8 +40,9 @@ async def _pull(call: Call) -> None:
     wait_ms = call.service.check_wait(values.get("wait", 0))
     wanted = filter_of(values)
     offset = values.get("offset")
+    broker = values.get("broker", "")
     if offset is None:
-        offset = (await call.execute(GetConsumerOffset(group, topic, queue_id))).offset
+        offset = (await call.execute(GetConsumerOffset(group, topic, queue_id, broker_name=broker))).offset
     reply = await call.execute(
         PullMessages(
             group,
@@ -53,6 +54,7 @@ async def _pull(call: Call) -> None:
             wait_ms,
             wanted,
             commit_offset=values.get("commit_offset", -1),
+            broker_name=broker,
         )
     )
     messages = [message_out(message, body_as=values.get("body", "auto")) for message in reply.messages]
@@ -67,8 +69,10 @@ def get_offset(call: Call) -> None:
 
 async def _get_offset(call: Call) -> None:
     topic, group, queue = call.names
-    call.query()
-    reply = await call.execute(GetConsumerOffset(group, topic, _queue(queue), zero_if_new=False))
+    broker = call.query().get("broker", "")
+    reply = await call.execute(
+        GetConsumerOffset(group, topic, _queue(queue), zero_if_new=False, broker_name=broker)
+    )
     call.answer_json(200, OffsetOut(reply.offset))
 
 
@@ -79,11 +83,11 @@ def set_offset(call: Call) -> None:
 
 async def _set_offset(call: Call) -> None:
     topic, group, queue = call.names
-    call.query()
+    broker = call.query().get("broker", "")
     wanted = await call.json(OffsetIn)
     if not 0 <= wanted.offset < 1 << 63:
         raise GatewayError(Code.BAD_OFFSET, f"offset: expected 0 or more, got {wanted.offset}")
-    await call.execute(UpdateConsumerOffset(group, topic, _queue(queue), wanted.offset))
+    await call.execute(UpdateConsumerOffset(group, topic, _queue(queue), wanted.offset, broker))
     call.done()
 
 
@@ -96,11 +100,12 @@ async def _query_offsets(call: Call) -> None:
     topic, queue = call.names
     values = call.query()
     queue_id = _queue(queue)
-    least = await call.execute(QueryOffset(topic, queue_id, OffsetOf.MIN))
-    most = await call.execute(QueryOffset(topic, queue_id, OffsetOf.MAX))
+    broker = values.get("broker", "")
+    least = await call.execute(QueryOffset(topic, queue_id, OffsetOf.MIN, broker_name=broker))
+    most = await call.execute(QueryOffset(topic, queue_id, OffsetOf.MAX, broker_name=broker))
     at: int | msgspec.UnsetType = msgspec.UNSET
     if "timestamp" in values:
-        at = (await call.execute(QueryOffset(topic, queue_id, OffsetOf.TIMESTAMP, values["timestamp"]))).offset
+        at = (await call.execute(QueryOffset(topic, queue_id, OffsetOf.TIMESTAMP, values["timestamp"], broker))).offset
     call.answer_json(200, OffsetsOut(least.offset, most.offset, at))
 
 
