@@ -525,13 +525,14 @@ class Client:
     def _get_offset(self, frame: frames.GetOffset) -> None:
         self._execute(
             frame.id,
-            commands.GetConsumerOffset(frame.group, frame.topic, frame.queue_id, zero_if_new=False),
+            commands.GetConsumerOffset(frame.group, frame.topic, frame.queue_id, False, frame.broker),
             lambda reply: frames.OffsetIs(id=_id(frame), offset=reply.offset),
         )
 
     def _update_offset(self, frame: frames.UpdateOffset) -> None:
         self._execute(
-            frame.id, commands.UpdateConsumerOffset(frame.group, frame.topic, frame.queue_id, frame.offset)
+            frame.id,
+            commands.UpdateConsumerOffset(frame.group, frame.topic, frame.queue_id, frame.offset, frame.broker),
         )
 
     def _route(self, frame: frames.Route) -> None:

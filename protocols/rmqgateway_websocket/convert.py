@@ -208,6 +208,7 @@ def pull(frame: frames.Pull) -> commands.PullMessages:
         wait_ms=frame.wait_ms,
         filter=_filter(frame.filter, frame.filter_type),
         commit_offset=-1 if frame.commit_offset is None else frame.commit_offset,
+        broker_name=frame.broker,
     )
 
 
@@ -220,7 +221,7 @@ _OFFSET_OF = {
 
 def query_offset(frame: frames.QueryOffset) -> commands.QueryOffset:
     """A ``queryOffset``."""
-    return commands.QueryOffset(frame.topic, frame.queue_id, _OFFSET_OF[frame.of], frame.timestamp)
+    return commands.QueryOffset(frame.topic, frame.queue_id, _OFFSET_OF[frame.of], frame.timestamp, frame.broker)
 
 
 # What comes back.

@@ -315,7 +315,8 @@ class Peek(Frame, frozen=True, kw_only=True, tag="peek"):
 
 
 class Pull(Frame, frozen=True, kw_only=True, tag="pull"):
-    """PullMessages: read a queue from an offset. :ivar commit_offset: the group's place to record first."""
+    """PullMessages: read a queue from an offset. :ivar commit_offset: the group's place to record first. :ivar broker: whose
+    queue it is, here and below, before a cluster where several brokers have one of this number."""
 
     group: Name
     topic: Name
@@ -326,6 +327,7 @@ class Pull(Frame, frozen=True, kw_only=True, tag="pull"):
     filter: str = "*"
     filter_type: FilterType = "TAG"
     commit_offset: Offset | None = None
+    broker: str = ""
 
 
 class QueryOffset(Frame, frozen=True, kw_only=True, tag="queryOffset"):
@@ -335,6 +337,7 @@ class QueryOffset(Frame, frozen=True, kw_only=True, tag="queryOffset"):
     queue_id: QueueId
     of: Literal["min", "max", "timestamp"] = "max"
     timestamp: Milliseconds = 0
+    broker: str = ""
 
 
 class GetOffset(Frame, frozen=True, kw_only=True, tag="getOffset"):
@@ -343,6 +346,7 @@ class GetOffset(Frame, frozen=True, kw_only=True, tag="getOffset"):
     group: Name
     topic: Name
     queue_id: QueueId
+    broker: str = ""
 
 
 class UpdateOffset(Frame, frozen=True, kw_only=True, tag="updateOffset"):
@@ -352,6 +356,7 @@ class UpdateOffset(Frame, frozen=True, kw_only=True, tag="updateOffset"):
     topic: Name
     queue_id: QueueId
     offset: Offset
+    broker: str = ""
 
 
 class Route(Frame, frozen=True, kw_only=True, tag="route"):
