@@ -179,6 +179,9 @@ class GrpcCall(Rpc):
     def on_drain(self, callback: Callable[[], None]) -> None:
         self._request.on_drain(callback)
 
+    def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
+        self._request.on_shutdown(callback)
+
 
 def _status(status: GrpcStatus, text: str) -> tuple[tuple[bytes, bytes], ...]:
     head = (b"grpc-status", b"%d" % status)

@@ -174,3 +174,6 @@ class WebCall(Rpc):
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         self._request.on_drain(callback)
+
+    def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
+        self._request.on_shutdown(callback)

@@ -25,6 +25,7 @@ from rmqgateway.wire.remoting_scan import scan
 from rmqgateway.wire.request_codes import ResponseCode, request_name
 from rmqgateway_remoting.convert_base import Peer
 from rmqgateway_remoting.credentials import credential_of
+from rmqgateway_remoting.draining import next_look
 from rmqgateway_remoting.errors import response_code
 from rmqgateway_remoting.passthrough_commands import command_of, meters_of
 from rmqgateway_remoting.versions import V5_3_1
@@ -77,7 +78,7 @@ class PassthroughProtocol(Protocol):
         self._stall_timer: IDelayedCall | None = None
         self._idle_timer: IDelayedCall | None = None
         self._drain_timer: IDelayedCall | None = None
-        self._drain_deadline = 0.0
+        self._drain_since = self._drain_deadline = 0.0
         self._reading = True
 
     # What Twisted calls.
@@ -323,14 +324,14 @@ class PassthroughProtocol(Protocol):
         if self._closed or self._going_away:
             return
         self._going_away = True
-        self._drain_deadline = self._seconds() + deadline
+        self._drain_since = self._seconds()
+        self._drain_deadline = self._drain_since + deadline
         self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
 
     def _check_drained(self) -> None:
-        now = self._seconds()
-        quiet = not self._link.waiting() and now - self._session.last_seen >= 0.5
-        if quiet or now >= self._drain_deadline:
+        busy = bool(self._link.waiting())
+        left = next_look(self._seconds(), self._drain_since, self._drain_deadline, self._session.last_seen, busy)
+        if left is None:
             self._close()
         else:
-            left = max(0.0, min(0.5, self._drain_deadline - now))
             self._drain_timer = self._gateway.reactor.callLater(left, self._check_drained)

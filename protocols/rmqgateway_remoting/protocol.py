@@ -37,6 +37,7 @@ from rmqgateway.wire.request_codes import RequestCode, ResponseCode, request_nam
 from rmqgateway_remoting.convert_base import Operation, Peer
 from rmqgateway_remoting.convert_sending import parse_send_v2, reply_send
 from rmqgateway_remoting.credentials import credential_of
+from rmqgateway_remoting.draining import next_look
 from rmqgateway_remoting.errors import response_code
 from rmqgateway_remoting.held import HELD_FOR, HeldSends
 from rmqgateway_remoting.push import push_of
@@ -116,7 +117,7 @@ class RemotingProtocol(Protocol):
         self._questions: dict[int, int] = {}
         self._going_away = False
         self._drain_timer: IDelayedCall | None = None
-        self._drain_deadline = 0.0
+        self._drain_since = self._drain_deadline = 0.0
         self._opened = False
         self._closed = False
 
@@ -574,19 +575,16 @@ class RemotingProtocol(Protocol):
         if self._closed or self._going_away:
             return
         self._going_away = True
-        self._drain_deadline = self._seconds() + deadline
+        self._drain_since = self._seconds()
+        self._drain_deadline = self._drain_since + deadline
         self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
 
     def _check_drained(self) -> None:
-        now = self._seconds()
-        quiet = (
-            not (self._in_flight or self._held or self._unsent or self._backlog)
-            and now - self._session.last_seen >= 0.5
-        )
-        if quiet or now >= self._drain_deadline:
+        busy = bool(self._in_flight or self._held or self._unsent or self._backlog)
+        left = next_look(self._seconds(), self._drain_since, self._drain_deadline, self._session.last_seen, busy)
+        if left is None:
             self._close()
         else:
-            left = max(0.0, min(0.5, self._drain_deadline - now))
             self._drain_timer = self._gateway.reactor.callLater(left, self._check_drained)
 
     def _answer_go_away(self, request: RemotingCommand) -> bool:

@@ -48,6 +48,8 @@ __all__ = ["Client", "Clients"]
 log = Logger(namespace="rmqgateway.apis")
 
 _EVERY = 5.0
+#: While the gateway drains: how long a client's stream stays open after it was asked to reconnect.
+_GRACE = 1.0
 
 
 class Client:
@@ -82,6 +84,8 @@ class Client:
             front_end, information.peer, information.advertised, self._deliver, self._drain, self._close
         )
         self.renewals = Renewals(self.execute, gateway.reactor, clients.settings)
+        self._end: IDelayedCall | None = None
+        self.session.on_end(self._ended)
 
     def execute(self, command: Any) -> Any:
         """A command in the client's name, with what it offered last to prove who it is."""
@@ -111,8 +115,17 @@ class Client:
         return True
 
     def _drain(self, deadline: float, reason: str) -> None:
-        if self.stream is not None:
+        """Clients renew a stream that ended, and not all know what a command to reconnect means. Calls that are under way
+        are their connection's; who has no stream, or was killed, is not waited for."""
+        if self.stream is None:
+            self._close(reason)
+        elif self._end is None:
             self._deliver(GoAway(reason, deadline))
+            self._end = self._clients.gateway.reactor.callLater(min(_GRACE, deadline / 2), self._close, reason)
+
+    def _ended(self) -> None:
+        if self._end is not None and self._end.active():
+            self._end.cancel()
 
     def _close(self, reason: str) -> None:
         self._clients.forget(self, reason)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -34,6 +34,8 @@ _receive_response = service.ReceiveMessageResponse
 _pull_response = service.PullMessageResponse
 _OK = _receive_response(status=OK).SerializeToString()
 _PULL_OK = _pull_response(status=OK).SerializeToString()
+#: A gateway that stops has no message for who waits for one; elsewhere there may be.
+_STOPPING = v2.Status(code=v2.MESSAGE_NOT_FOUND, message="this gateway is shutting down")
 _CROWDED = "this connection leaves too much of its answers untaken (setting http.in_flight_bytes)"
 
 
@@ -90,12 +92,20 @@ class _Receive:
         self._topic = request.message_queue.topic
         self._command = command
         self._messages: Sequence[ReceivedMessage] = ()
+        self._shutting_down = False
 
     def begin(self) -> None:
         received = maybeDeferred(self._rpc.execute, self._command)
         self._rpc.wait_for(received)
+        if not received.called:
+            self._rpc.on_shutdown(lambda deadline, reason: self._shut_down(received))
         received.addCallbacks(self._received, self._failed)
         received.addErrback(self._broken)
+
+    def _shut_down(self, received: Deferred[Any]) -> None:
+        """The gateway stops: a client that waits for messages is to wait elsewhere."""
+        self._shutting_down = True
+        received.cancel()
 
     def _received(self, reply: ReceivedMessages) -> None:
         rpc = self._rpc
@@ -146,7 +156,9 @@ class _Receive:
         error = failure.value
         if self._rpc.done:
             return
-        if isinstance(error, Refusal | GatewayError | WireError):
+        if self._shutting_down and isinstance(error, CancelledError | GatewayError):
+            self._end_with(_STOPPING)
+        elif isinstance(error, Refusal | GatewayError | WireError):
             self._end_with(status_of(error))
         else:
             self._broken(failure)
@@ -235,4 +247,23 @@ def pull_message(rpc: Rpc, data: bytes) -> Deferred[Any] | None:
 
         _Writer(rpc, encoded(), complete).go_on()
 
-    return maybeDeferred(rpc.execute, command).addCallback(pulled)
+    shutting_down = False
+
+    def shut_down(deadline: float, reason: str) -> None:
+        nonlocal shutting_down
+        shutting_down = True
+        result.cancel()
+
+    def cancelled(failure: Failure) -> None:
+        if not shutting_down or not failure.check(CancelledError, GatewayError):
+            failure.raiseException()
+        rpc.pending = None
+        if not rpc.done:
+            rpc.write(_pull_response(status=_STOPPING).SerializeToString())
+            rpc.write(_pull_response(next_offset=command.offset).SerializeToString())
+            rpc.close()
+
+    result = maybeDeferred(rpc.execute, command)
+    if not result.called:
+        rpc.on_shutdown(shut_down)
+    return result.addCallbacks(pulled, cancelled)

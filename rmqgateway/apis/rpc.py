@@ -145,6 +145,10 @@ class Rpc:
         """Call when it has taken most."""
         raise NotImplementedError
 
+    def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
+        """Call with (deadline in seconds, reason) when the gateway asks its clients to go before this is answered; never
+        where the front-end ends the call itself then."""
+
     # What a front-end calls.
 
     def begin(self, session: ISession, trace: str) -> None:

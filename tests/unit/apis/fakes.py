@@ -35,7 +35,7 @@ def metadata(client_id: str = "client-1", **more: str) -> dict[bytes, bytes]:
 class FakeRpc(Rpc):
     """Keeps what was written. :ivar unread: what `buffered` says. :ivar status: None until closed."""
 
-    __slots__ = ("closed_text", "crowded", "drained", "messages", "status", "unread")
+    __slots__ = ("closed_text", "crowded", "drained", "messages", "shut_down", "status", "unread")
 
     def __init__(
         self, api: Api, method: Method, fields: dict[bytes, bytes], information: ConnectionInformation, session: Any
@@ -47,6 +47,7 @@ class FakeRpc(Rpc):
         self.unread = 0
         self.crowded = False
         self.drained: list[Callable[[], None]] = []
+        self.shut_down: list[Callable[[float, str], None]] = []
         self.begin(session, "")
 
     def write(self, message: bytes) -> None:
@@ -69,6 +70,9 @@ class FakeRpc(Rpc):
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         self.drained.append(callback)
+
+    def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
+        self.shut_down.append(callback)
 
 
 class Tester:
@@ -154,6 +158,9 @@ class FakeRequest:
 
     def consumed(self, count: int) -> None:
         self.credited += count
+
+    def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
+        """Nobody shuts down."""
 
     def on_gone(self, callback: Callable[[str], None]) -> None:
         self._gone.append(callback)

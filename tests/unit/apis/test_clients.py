@@ -294,6 +294,32 @@ def test_a_gateway_that_goes_asks_its_clients_to_reconnect(tester: Tester) -> No
     assert told(rpc)[-1].WhichOneof("command") == "reconnect_endpoints_command"
 
 
+def test_a_gateway_that_goes_ends_the_streams_of_its_clients(tester: Tester) -> None:
+    """Not all clients know the command; those that do have left by then."""
+    rpc = report(tester, consumer_settings())
+    tester.world.gateway.drain(10, "restart")
+    assert rpc.status is None
+    tester.world.advance(1.1, 0.1)
+    assert rpc.status is GrpcStatus.UNAVAILABLE and rpc.closed_text == "restart"
+    assert len(tester.api.clients) == 0
+
+
+def test_a_gateway_that_goes_does_not_wait_for_a_client_that_was_killed(tester: Tester) -> None:
+    others = len(tester.world.gateway.sessions)
+    report(tester, consumer_settings()).gone("killed")
+    tester.world.gateway.drain(10, "restart")
+    assert len(tester.api.clients) == 0 and len(tester.world.gateway.sessions) == others
+
+
+def test_a_client_that_leaves_while_the_gateway_goes_is_not_ended_twice(tester: Tester) -> None:
+    rpc = report(tester, consumer_settings())
+    tester.world.gateway.drain(10, "restart")
+    request = service.NotifyClientTerminationRequest(group=v2.Resource(name="group"))
+    tester.call("NotifyClientTermination", request, service.NotifyClientTerminationResponse)
+    tester.world.advance(2, 0.5)
+    assert rpc.status is None
+
+
 def test_a_client_that_reads_nothing_is_told_nothing() -> None:
     tester = Tester(ApiSettings(max_telemetry_bytes=10))
     rpc = report(tester, producer_settings("topic"))

@@ -352,6 +352,30 @@ def test_a_receive_whose_client_goes_while_it_waits(tester: Tester) -> None:
     assert [message.body for message in receive(tester)] == [b"two"]
 
 
+def test_a_receive_that_waits_while_the_gateway_goes_is_told_so(tester: Tester) -> None:
+    send(tester)
+    receive(tester)
+    rpc = tester.start("ReceiveMessage", receive_request(long_polling_timeout=duration_of(20_000)))
+    assert rpc.status is None
+    rpc.shut_down.pop()(10.0, "restart")
+    first = service.ReceiveMessageResponse.FromString(rpc.messages[0])
+    assert rpc.status is GrpcStatus.OK and first.status.code == v2.MESSAGE_NOT_FOUND
+    assert "shutting down" in first.status.message
+
+
+def test_a_pull_that_waits_while_the_gateway_goes_is_told_so(tester: Tester) -> None:
+    tester.world.execute(tester.connection, CreateTopics((TopicConfig("topic", 1, 1),)))
+    request = service.PullMessageRequest(
+        group=GROUP, message_queue=v2.MessageQueue(topic=TOPIC), offset=0, batch_size=2,
+        long_polling_timeout=duration_of(20_000),
+    )  # fmt: skip
+    rpc = tester.start("PullMessage", request)
+    assert rpc.status is None
+    rpc.shut_down.pop()(10.0, "restart")
+    status, last = [service.PullMessageResponse.FromString(message) for message in rpc.messages]
+    assert rpc.status is GrpcStatus.OK and status.status.code == v2.MESSAGE_NOT_FOUND and last.next_offset == 0
+
+
 def test_the_invisible_duration_changes(tester: Tester) -> None:
     send(tester)
     (message,) = receive(tester)
