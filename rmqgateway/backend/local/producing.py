@@ -98,7 +98,8 @@ class Producing(Component):
         topic = self._topics.get(command.topic)
         if topic is None:
             return self._send_to_new(context, command)
-        if len(command.messages) == 1 and topic.plain and (topic.any_type or not command.check_type):
+        any_type = topic.any_type or not command.check_type
+        if len(command.messages) == 1 and topic.plain and (any_type or topic.told_by_key):
             # The hot path: nothing about this message is special. `_draft` and `Writer.put` do the same in general.
             message = command.messages[0]
             properties = message.properties
@@ -109,6 +110,7 @@ class Producing(Component):
                 unique_key is not None
                 and queue_id < topic.write_queues
                 and _plain(named)
+                and (any_type or _is_wanted(topic, message, named))
                 and len(message.body) <= self._max_body
                 and len(properties) <= self._max_properties
             ):
@@ -160,7 +162,8 @@ class Producing(Component):
                     topic = find(name)
                     if topic is None:
                         break
-                if len(command.messages) != 1 or not topic.plain or (command.check_type and not topic.any_type):
+                any_type = topic.any_type or not command.check_type
+                if len(command.messages) != 1 or not topic.plain or not (any_type or topic.told_by_key):
                     break
                 message = command.messages[0]
                 properties = message.properties
@@ -171,6 +174,7 @@ class Producing(Component):
                     unique_key is None
                     or queue_id >= topic.write_queues
                     or not _plain(named)
+                    or not (any_type or _is_wanted(topic, message, named))
                     or len(message.body) > max_body
                     or len(properties) > max_properties
                 ):
@@ -430,6 +434,11 @@ class Producing(Component):
 def _first_error(failure: Failure) -> Failure:
     """What `gatherResults` wraps."""
     return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
+
+
+def _is_wanted(topic: Topic, message: Message, named: dict[str, str]) -> bool:
+    """Whether a plain message is of the type that the topic takes (`Topic.told_by_key`)."""
+    return ("__SHARDINGKEY" in named) is topic.wants_key and not message.sys_flag & 0xC
 
 
 def message_type(named: dict[str, str], sys_flag: int = 0) -> MessageType:

@@ -82,6 +82,8 @@ class Topic:
     :ivar queues: those that anybody has used since the start, by number; `queue` makes one.
     :ivar waiting: long polls that wait for a message in any of its queues.
     :ivar any_type: it takes messages of every type.
+    :ivar told_by_key: of messages with nothing else special about them, it takes those that have a message group
+        (`wants_key`) or those that have none.
     :ivar plain: producers may send to it and nothing about it is special.
     :ivar put_messages, put_bytes, get_messages, get_bytes: since the start of the process.
     """
@@ -104,7 +106,9 @@ class Topic:
         "readable",
         "round_robin",
         "system",
+        "told_by_key",
         "waiting",
+        "wants_key",
         "writable",
         "write_queues",
     )
@@ -130,6 +134,8 @@ class Topic:
         self.readable = bool(config.permission & Permission.READ)
         self.writable = bool(config.permission & Permission.WRITE)
         self.any_type = config.message_type in (MessageType.MIXED, MessageType.UNSPECIFIED)
+        self.told_by_key = config.message_type in (MessageType.NORMAL, MessageType.FIFO)
+        self.wants_key = config.message_type is MessageType.FIFO
         self.plain = (
             self.writable
             and config.write_queues > 0

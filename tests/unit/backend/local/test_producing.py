@@ -225,7 +225,18 @@ def test_types_are_checked_when_asked_for(world: World, session: TestSession) ->
     assert (
         refused(world, session, SendMessages("normal", (ordered,), check_type=True)) is Code.BAD_MESSAGE_TYPE
     )
+    prepared = Message(b"1", properties(UNIQ_KEY="U"), sys_flag=4)
+    assert (
+        refused(world, session, SendMessages("normal", (prepared,), check_type=True)) is Code.BAD_MESSAGE_TYPE
+    )
     world.execute(session, SendMessages("normal", (ordered,)))  # Remoting's brokers check nothing
+    context = session.context()
+    checked = [
+        SendMessages("normal", (message,), check_type=True) for message in (plain, plain, prepared, plain)
+    ]
+    assert len(world.backend.send_together(context, checked)[0]) == 2
+    keyed = [SendMessages("fifo", (message,), check_type=True) for message in (ordered, ordered, plain)]
+    assert len(world.backend.send_together(context, keyed)[0]) == 2
 
 
 def test_a_client_cannot_forge_a_check_point(world: World, session: TestSession) -> None:
