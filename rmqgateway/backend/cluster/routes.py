@@ -29,6 +29,8 @@ log = Logger(namespace="rmqgateway.cluster")
 
 #: Its route is there as long as some broker creates topics by itself (``TopicValidator``).
 AUTO_CREATE_TOPIC = "TBW102"
+#: Brokers make these when they put something there, with what they need for it.
+_BROKERS_OWN = ("%RETRY%", "%DLQ%")
 #: Queues of a topic that is created by its first use, at most; TBW102 says how many at its broker.
 _CREATED_QUEUES = 8
 #: A topic that was created is waited for: the broker must tell its name servers first. Attempts, and seconds between.
@@ -237,7 +239,9 @@ class Routes:
 
     def _absent(self, failure: Failure, topic: str) -> Any:
         error = failure.value
-        if not isinstance(error, GatewayError) or error.code is not Code.TOPIC_NOT_FOUND or topic == AUTO_CREATE_TOPIC:
+        if not isinstance(error, GatewayError) or error.code is not Code.TOPIC_NOT_FOUND:
+            return failure
+        if topic == AUTO_CREATE_TOPIC or topic.startswith(_BROKERS_OWN):
             return failure
         done: Deferred[TopicRoute] = Deferred()
         waiting = self._creating.get(topic)

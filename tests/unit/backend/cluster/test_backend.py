@@ -391,6 +391,20 @@ def test_a_topic_is_created_where_brokers_do_so_by_themselves() -> None:
     world.topics["TBW102"] = 8
     assert world.do(SendMessages("new", (message(),))).results
     assert world.do(SendMessages("bad name", (message(),))).code is Code.BAD_TOPIC_NAME
+    # These come into being with their first message: who waits for a dead letter asks until then.
+    for own in ("%DLQ%G", "%RETRY%G"):
+        assert world.do(QueryRoute(own, create=True)).code is Code.TOPIC_NOT_FOUND
+
+
+def test_a_broker_that_is_going_has_not_looked_at_a_send() -> None:
+    world = World(brokers=(A, B))
+    for address in (A, B):
+        world.servers[address].script[RequestCode.SEND_MESSAGE_V2] = lambda _: (int(ResponseCode.GO_AWAY), {}, b"")
+    world.servers[B].script[RequestCode.SEND_MESSAGE_V2] = world._send
+    for _ in range(2):
+        assert world.do(SendMessages("T", (message(),))).results
+    world.servers[B].script[RequestCode.SEND_MESSAGE_V2] = world.servers[A].script[RequestCode.SEND_MESSAGE_V2]
+    assert world.do(SendMessages("T", (message(),))).code is Code.UPSTREAM_UNAVAILABLE
 
 
 def test_reads_go_to_the_slave_while_the_master_is_away() -> None:
