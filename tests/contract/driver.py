@@ -137,6 +137,10 @@ class Pending(Generic[T]):
         return self._answer is not None
 
     def answer(self) -> T:
+        # A world that is not in memory takes its time.
+        until = getattr(self._world, "until", None)
+        if until is not None:
+            until(lambda: self.done)
         assert self.done, "no answer has come"
         assert self._answer is not None
         return self._answer
@@ -159,6 +163,8 @@ class Driver:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        #: For so long is invisible what `receive` and `consume` give.
+        self.invisible_ms: int = getattr(world, "invisible_ms", 60_000)
 
     @classmethod
     def can(cls, operation: str) -> bool:
@@ -250,7 +256,7 @@ class Driver:
     def consume(
         self, group: str, topic: str, *, fifo: bool = False, lite_topics: tuple[str, ...] = (), max_messages: int = 16
     ) -> list[Got]:
-        """What is there for this client now, of a topic of any type; invisible to others for 60 s."""
+        """What is there for this client now, of a topic of any type; invisible to others for `invisible_ms`."""
         raise NotImplementedError
 
     def ack(self, group: str, topic: str, message: Got) -> None:

@@ -161,7 +161,10 @@ class CommandsDriver(Putting):
     def consume(
         self, group: str, topic: str, *, fifo: bool = False, lite_topics: tuple[str, ...] = (), max_messages: int = 16
     ) -> list[Got]:
-        command = ReceiveMessages(group, topic, max_messages=max_messages, fifo=fifo, lite_topics=lite_topics)
+        invisible_ms = self.invisible_ms
+        command = ReceiveMessages(
+            group, topic, max_messages=max_messages, invisible_ms=invisible_ms, fifo=fifo, lite_topics=lite_topics
+        )
         return _messages(self.execute(command))
 
     def ack(self, group: str, topic: str, message: Got) -> None:

@@ -252,7 +252,7 @@ class GrpcDriver(Putting):
             self.world.execute(session, CreateGroups((GroupConfig(group, consume_message_orderly=True),)))
 
     def receive(self, group: str, topic: str, max_messages: int = 32, tags: str = "*") -> list[Got]:
-        return self._receive(group, topic, 60_000, max_messages=max_messages, tags=tags).answer()
+        return self._receive(group, topic, self.invisible_ms, max_messages=max_messages, tags=tags).answer()
 
     def receive_for(
         self, group: str, topic: str, invisible_ms: int, *, wait_ms: int = 0, fifo: bool = False, max_messages: int = 32
@@ -298,7 +298,7 @@ class GrpcDriver(Putting):
                 lite_topic_set=lite_topics,
             )
             self._ask("SyncLiteSubscription", request, service.SyncLiteSubscriptionResponse)
-        return self.receive_for(group, topic, 60_000, fifo=fifo, max_messages=max_messages).answer()
+        return self.receive_for(group, topic, self.invisible_ms, fifo=fifo, max_messages=max_messages).answer()
 
     def ack(self, group: str, topic: str, message: Got) -> None:
         request = service.AckMessageRequest(

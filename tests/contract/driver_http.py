@@ -162,7 +162,7 @@ class HttpDriver(Putting):
     def consume(
         self, group: str, topic: str, *, fifo: bool = False, lite_topics: tuple[str, ...] = (), max_messages: int = 16
     ) -> list[Got]:
-        query: dict[str, object] = {"max": max_messages, "invisible": "60s", "fifo": str(fifo).lower()}
+        query: dict[str, object] = {"max": max_messages, "invisible": f"{self.invisible_ms}ms", "fifo": str(fifo).lower()}
         if lite_topics:
             query["lite_topics"] = ",".join(lite_topics)
         return self._receive(group, topic, **query).answer()

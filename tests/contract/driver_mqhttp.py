@@ -38,7 +38,7 @@ class MqHttpDriver(Putting):
         def make() -> MqHttpFrontEnd:
             front_end = MqHttpFrontEnd(now=lambda: world.wall_ms / 1000)
             # Here the server says how long: for all consumers the same.
-            front_end.configure(MqHttpSettings(invisible_seconds=60.0))
+            front_end.configure(MqHttpSettings(invisible_seconds=self.invisible_ms / 1000))
             return front_end
 
         self._client = world.http(shared(world, "mqhttp", make))

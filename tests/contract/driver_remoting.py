@@ -183,7 +183,7 @@ class RemotingDriver(Putting):
     # Popping.
 
     def receive(self, group: str, topic: str, max_messages: int = 32, tags: str = "*") -> list[Got]:
-        return self._pop(group, topic, 60_000, 0, False, max_messages, tags).answer()
+        return self._pop(group, topic, self.invisible_ms, 0, False, max_messages, tags).answer()
 
     def receive_for(
         self, group: str, topic: str, invisible_ms: int, *, wait_ms: int = 0, fifo: bool = False, max_messages: int = 32
@@ -237,7 +237,7 @@ class RemotingDriver(Putting):
     ) -> list[Got]:
         if lite_topics:
             return self._consume_lite(group, topic, lite_topics, max_messages)
-        return self.receive_for(group, topic, 60_000, fifo=fifo, max_messages=max_messages).answer()
+        return self.receive_for(group, topic, self.invisible_ms, fifo=fifo, max_messages=max_messages).answer()
 
     def _consume_lite(self, group: str, topic: str, lite_topics: tuple[str, ...], max_messages: int) -> list[Got]:
         """POP_LITE_MESSAGE, after LITE_SUBSCRIPTION_CTL."""
@@ -251,7 +251,7 @@ class RemotingDriver(Putting):
             "consumerGroup": group,
             "topic": topic,
             "maxMsgNum": max_messages,
-            "invisibleTime": 60_000,
+            "invisibleTime": self.invisible_ms,
             "pollTime": 0,
             "bornTime": self.world.wall_ms,
         }

@@ -115,7 +115,7 @@ class WebSocketDriver(Putting):
         return Pending(self.world, found)
 
     def receive(self, group: str, topic: str, max_messages: int = 32, tags: str = "*") -> list[Got]:
-        return self._receive(group, topic, maxMessages=max_messages, filter=tags).answer()
+        return self._receive(group, topic, maxMessages=max_messages, filter=tags, invisibleMs=self.invisible_ms).answer()
 
     def receive_for(
         self, group: str, topic: str, invisible_ms: int, *, wait_ms: int = 0, fifo: bool = False, max_messages: int = 32
@@ -126,7 +126,8 @@ class WebSocketDriver(Putting):
     def consume(
         self, group: str, topic: str, *, fifo: bool = False, lite_topics: tuple[str, ...] = (), max_messages: int = 16
     ) -> list[Got]:
-        return self._receive(group, topic, maxMessages=max_messages, fifo=fifo, liteTopics=lite_topics).answer()
+        fields = {"maxMessages": max_messages, "fifo": fifo, "liteTopics": lite_topics}
+        return self._receive(group, topic, invisibleMs=self.invisible_ms, **fields).answer()
 
     def _settle(self, op: str, group: str, topic: str, message: Got, **more: object) -> None:
         self._ask(op, group=group, topic=topic, receiptHandles=[message.handle], **more)

@@ -220,3 +220,25 @@ def test_the_matrix_is_whole() -> None:
     assert len(FRONT_ENDS) ** 2 * len(KINDS) == 216
     assert set(PLAYS) == set(KINDS)
     assert set(REFUSALS) == {("mqhttp", "priority"), ("mqhttp", "lite")}, "the only ones that are permitted"
+
+
+@pytest.mark.parametrize("entry", ["grpc", "grpcweb", "http", "websocket"])
+def test_lite_messages_are_for_topics_that_take_them(entry: str) -> None:
+    """A lite topic that nobody can subscribe to would swallow the message."""
+    cell = Cell(entry, "http", "normal")
+    refused(cell.entry, Code.BAD_MESSAGE_TYPE, cell.entry.put, TOPIC, cell.message("a", lite_topic="red"))
+    assert cell.consume() == []
+
+
+@pytest.mark.parametrize("exit", FRONT_ENDS)
+def test_the_receipt_of_a_lite_message_is_of_its_lite_topic(exit: str) -> None:
+    """Messages of two lite topics have the same place in their queues: each handle settles its own."""
+    cell = Cell("http", exit, "lite")
+    cell.lite = ("red", "blue")
+    for name in cell.lite:
+        cell.put(name, lite_topic=name)
+    found = {got.lite_topic: got for got in cell.consume()}
+    assert set(found) == {"red", "blue"}
+    cell.exit.ack(GROUP, TOPIC, found["red"])
+    cell.stage.advance(61, 0.5)
+    assert [got.body for got in cell.consume()] == ["blue"]
