@@ -149,7 +149,8 @@ def apache_jars(build: Path) -> Path:
     """The folder with Apache RocketMQ's jars, taken by Maven on first use. Raises ServerFailed."""
     target = build / "apache-5.5.0"
     stamp = target / ".complete"
-    if not stamp.exists():
+    wanted = (APACHE / "pom.xml").read_text()
+    if not stamp.exists() or stamp.read_text() != wanted:
         if shutil.which("mvn") is None:
             raise ServerFailed("mvn is missing: apt-get install maven, or --servers gateway")
         command = ["mvn", "-q", "-B", "-f", str(APACHE / "pom.xml"), "dependency:copy-dependencies"]
@@ -158,7 +159,7 @@ def apache_jars(build: Path) -> Path:
         )
         if done.returncode:
             raise ServerFailed(f"mvn could not fetch Apache RocketMQ: {(done.stdout + done.stderr)[-1500:]}")
-        stamp.touch()
+        stamp.write_text(wanted)
     return target
 
 
