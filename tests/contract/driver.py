@@ -384,9 +384,11 @@ class Stage:
     :ivar settings: of every world of this stage. :ivar clients: that live while time passes.
     """
 
-    def __init__(self, kind: type[Driver], settings: LocalSettings | None = None) -> None:
+    def __init__(
+        self, kind: type[Driver], settings: LocalSettings | None = None, world: type[World] = World
+    ) -> None:
         self.kind = kind
-        self.world = World(settings)
+        self.world = world(settings)
         self.clients: list[Driver] = []
 
     def client(self) -> Driver:
