@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rmqgateway.backend.local.settings import LocalSettings
+from rmqgateway.testing import World
 from tests.contract.driver import Driver
 from tests.contract.driver_commands import CommandsDriver
 from tests.contract.driver_grpc import GrpcDriver, GrpcWebDriver
@@ -16,8 +17,12 @@ from tests.contract.driver_mqhttp import MqHttpDriver
 from tests.contract.driver_remoting import RemotingDriver
 from tests.contract.driver_stomp import StompDriver
 from tests.contract.driver_websocket import WebSocketDriver
+from tests.contract.durable_world import DurableWorld
 
-__all__ = ["DRIVERS", "SCENARIOS", "scenario"]
+__all__ = ["BACKENDS", "DRIVERS", "SCENARIOS", "scenario"]
+
+#: What the gateway of a scenario stands on, by name; another backend joins by a World of its own.
+BACKENDS: dict[str, type[World]] = {"local": World, "durable": DurableWorld}
 
 #: What each scenario needs, by its name.
 SCENARIOS: dict[str, tuple[str, ...]] = {}
@@ -42,7 +47,11 @@ def scenario(*needs: str, **settings: Any) -> Callable[[Callable[..., None]], An
     able = [driver for driver in DRIVERS if all(driver.can(operation) for operation in needs)]
     if not able:
         raise ValueError(f"no driver can do {needs}")
-    stages = [pytest.param((driver, LocalSettings(**settings)), id=driver.name) for driver in able]
+    stages = [
+        pytest.param((driver, LocalSettings(**settings), world), id=driver.name if world is World else f"{driver.name}-{name}")
+        for name, world in BACKENDS.items()
+        for driver in able
+    ]
     mark = pytest.mark.parametrize("stage", stages, indirect=True)
 
     def decorate(test: Callable[..., None]) -> Any:

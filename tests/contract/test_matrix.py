@@ -7,7 +7,7 @@ the table of the documentation from this module's tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -30,23 +30,35 @@ _LEFT = {"CHECK_IMMUNITY_TIME_IN_SECONDS"}
 class Cell:
     """A world with a topic of the kind's type, a sender and a receiver from different addresses."""
 
-    def __init__(self, entry: str, exit: str, kind: str) -> None:
-        self.stage = Stage(CommandsDriver)
+    def __init__(
+        self,
+        entry: str,
+        exit: str,
+        kind: str,
+        stage: Stage | None = None,
+        names: tuple[str, str] = (TOPIC, GROUP),
+        front_ends: Mapping[str, type[Driver]] = FRONT_ENDS,
+    ) -> None:
+        self.stage = stage if stage is not None else Stage(CommandsDriver)
+        self.topic, self.group = names
         world = self.stage.world
         kind_type = _TYPES.get(kind) or MessageType[kind.upper()]
         operator = self.stage.operator()
         assert isinstance(operator, CommandsDriver)
-        operator.execute(CreateTopics((TopicConfig(TOPIC, 8, 8, message_type=kind_type),)))
-        operator.execute(CreateGroups((GroupConfig(GROUP, consume_message_orderly=kind == "fifo"),)))
+        operator.execute(CreateTopics((TopicConfig(self.topic, 8, 8, message_type=kind_type),)))
+        operator.execute(CreateGroups((self.group_config(kind),)))
         self.operator = operator
         world.peer_host = SENDER
-        self.entry: Driver = FRONT_ENDS[entry](world)
+        self.entry: Driver = front_ends[entry](world)
         world.peer_host = RECEIVER
-        self.exit: Driver = FRONT_ENDS[exit](world)
+        self.exit: Driver = front_ends[exit](world)
         self.stage.clients += [self.entry, self.exit]
         self.sent: dict[str, tuple[Outgoing, Sent]] = {}
         self.fifo = kind == "fifo"
         self.lite: tuple[str, ...] = ()
+
+    def group_config(self, kind: str) -> GroupConfig:
+        return GroupConfig(self.group, consume_message_orderly=kind == "fifo")
 
     def message(self, body: str, **more: Any) -> Outgoing:
         named = {"colour": f"{body} 蓝", "empty-ish": " x "}
@@ -54,14 +66,35 @@ class Cell:
 
     def put(self, body: str, **more: Any) -> Sent:
         message = self.message(body, **more)
-        sent = self.entry.put(TOPIC, message)
+        sent = self.entry.put(self.topic, message)
         self.sent[body] = message, sent
         return sent
 
     def consume(self, max_messages: int = 16) -> list[Got]:
         return self.exit.consume(
-            GROUP, TOPIC, fifo=self.fifo, lite_topics=self.lite, max_messages=max_messages
+            self.group, self.topic, fifo=self.fifo, lite_topics=self.lite, max_messages=max_messages
         )
+
+    def some(self, count: int, max_messages: int = 16) -> list[Got]:
+        """So many messages that are there."""
+        found = self.consume(max_messages)
+        assert len(found) == count, [got.body for got in found]
+        return found
+
+    def past_invisible(self) -> None:
+        """Until what was received is visible again."""
+        self.stage.advance(self.exit.invisible_ms / 1000 + 0.5, 0.5)
+
+    def arrives(self, at: int) -> Got:
+        """The message that is to come at that time, and not before."""
+        self.stage.advance((at - self.stage.world.wall_ms) / 1000 - 0.1, 0.1)
+        assert self.consume() == [], "never early"
+        self.stage.advance(1.2, 0.1)
+        return self.some(1)[0]
+
+    def void(self, got: Got) -> None:
+        """What came again has another handle: the old one settles nothing."""
+        refused(self.exit, Code.RECEIPT_HANDLE_EXPIRED, self.exit.ack, self.group, self.topic, got)
 
     def check(self, got: Got, attempt: int = 1) -> None:
         """Every field is what its sender gave."""
@@ -70,7 +103,7 @@ class Cell:
         users = {name: value for name, value in named.items() if name not in SYSTEM_PROPERTIES | {"__SHARDINGKEY"}}
         assert {name: users.pop(name) for name in message.properties} == message.properties
         assert users.keys() <= _LEFT, "nothing that nobody sent"
-        assert got.topic == TOPIC
+        assert got.topic == self.topic
         assert named["TAGS"] == message.tag
         assert named["KEYS"].split() == list(message.keys)
         assert got.message_id and got.message_id == sent.message_id
@@ -84,52 +117,53 @@ class Cell:
     def again(self, got: Got) -> Got:
         """Give a message back: it comes again, with the next attempt and another handle; the old one is void."""
         if self.exit.can("release"):
-            self.exit.release(GROUP, TOPIC, got, 0)
+            self.exit.release(self.group, self.topic, got, 0)
         else:
-            self.stage.advance(60.5, 0.5)  # who cannot give back lets the time pass
-        found = [one for one in self.consume() if one.body == got.body]
-        assert len(found) == 1, "it comes again, once"
-        self.check(found[0], got.attempt + 1)
-        refused(self.exit, Code.RECEIPT_HANDLE_EXPIRED, self.exit.ack, GROUP, TOPIC, got)
-        return found[0]
+            self.past_invisible()  # who cannot give back lets the time pass
+        (found,) = self.some(1)
+        assert found.body == got.body, "it comes again, once"
+        self.check(found, got.attempt + 1)
+        self.void(got)
+        return found
 
     def settle(self, *messages: Got) -> None:
         """Acknowledge, and see that it is for good."""
         for got in messages:
-            self.exit.ack(GROUP, TOPIC, got)
-            self.exit.ack(GROUP, TOPIC, got)  # twice is no error
-        self.stage.advance(61, 0.5)
+            self.exit.ack(self.group, self.topic, got)
+            self.exit.ack(self.group, self.topic, got)  # twice is no error
+        self.past_invisible()
+        self.stage.advance(0.5)
         assert self.consume() == []
 
 
 def normal(cell: Cell) -> None:
     for body in ("a", "b 蓝"):
         cell.put(body)
-    found = sorted(cell.consume(), key=lambda got: got.body)
+    found = sorted(cell.some(2), key=lambda got: got.body)
     assert [got.body for got in found] == ["a", "b 蓝"]
     for got in found:
         cell.check(got)
-    cell.exit.ack(GROUP, TOPIC, found[1])
+    cell.exit.ack(cell.group, cell.topic, found[1])
     cell.settle(cell.again(found[0]))
 
 
 def fifo(cell: Cell) -> None:
     for body in ("a1", "a2", "a3"):
         cell.put(body, message_group="A")
-    places = {got.body for got in cell.consume(max_messages=1)}
+    places = {got.body for got in cell.some(1, 1)}
     assert places == {"a1"}, "in order"
     assert cell.consume() == [], "the rest waits for the first"
     cell.put("b1", message_group="B")
-    (other,) = cell.consume()
+    (other,) = cell.some(1)
     assert other.body == "b1", "but no other group does"
     cell.check(other)
-    cell.exit.ack(GROUP, TOPIC, other)
-    cell.stage.advance(60.5, 0.5)
-    first = next(got for got in cell.consume(max_messages=1))
+    cell.exit.ack(cell.group, cell.topic, other)
+    cell.past_invisible()
+    (first,) = cell.some(1, 1)
     cell.check(first, 2)
     assert first.body == "a1", "redelivered before what follows it"
-    cell.exit.ack(GROUP, TOPIC, first)
-    rest = cell.consume()
+    cell.exit.ack(cell.group, cell.topic, first)
+    rest = cell.some(2)
     assert [got.body for got in rest] == ["a2", "a3"]
     for got in rest:
         cell.check(got)
@@ -140,10 +174,7 @@ def delay(cell: Cell) -> None:
     at = cell.stage.world.wall_ms + 20_000
     cell.put("later", deliver_at=at)
     assert cell.consume() == []
-    cell.stage.advance(19.9, 0.1)
-    assert cell.consume() == [], "never early"
-    cell.stage.advance(1.2, 0.1)
-    (got,) = cell.consume()
+    got = cell.arrives(at)
     cell.check(got)
     cell.settle(cell.again(got))
 
@@ -152,12 +183,12 @@ def transactional(cell: Cell) -> None:
     halves = {}
     for body in ("kept", "dropped"):
         message = cell.message(body)
-        halves[body] = cell.entry.put_half(TOPIC, message, TOPIC)
+        halves[body] = cell.entry.put_half(cell.topic, message, cell.topic)
         cell.sent[body] = message, halves[body]
     assert cell.consume() == [], "not before it is committed"
-    cell.entry.end_transaction(TOPIC, halves["kept"], TOPIC, True)
-    cell.entry.end_transaction(TOPIC, halves["dropped"], TOPIC, False)
-    (got,) = cell.consume()
+    cell.entry.end_transaction(cell.topic, halves["kept"], cell.topic, True)
+    cell.entry.end_transaction(cell.topic, halves["dropped"], cell.topic, False)
+    (got,) = cell.some(1)
     assert got.body == "kept"
     cell.check(got)
     cell.settle(cell.again(got))
@@ -166,12 +197,12 @@ def transactional(cell: Cell) -> None:
 def priority(cell: Cell) -> None:
     for body, number in (("low", 1), ("high", 7), ("middle", 3)):
         cell.put(body, priority=number)
-    found = [cell.consume(max_messages=1)[0] for _ in range(3)]
+    found = [cell.some(1, 1)[0] for _ in range(3)]
     assert [got.body for got in found] == ["high", "middle", "low"]
     for got in found:
         cell.check(got)
     for got in found[1:]:
-        cell.exit.ack(GROUP, TOPIC, got)
+        cell.exit.ack(cell.group, cell.topic, got)
     cell.settle(cell.again(found[0]))
 
 
@@ -179,14 +210,14 @@ def lite(cell: Cell) -> None:
     for body, name in (("r1", "red"), ("b1", "blue"), ("r2", "red")):
         cell.put(body, lite_topic=name)
     cell.lite = ("red",)
-    found = cell.consume()
+    found = cell.some(2)
     assert [got.body for got in found] == ["r1", "r2"], "in order, and of no other lite topic"
     for got in found:
         cell.check(got)
-    cell.exit.ack(GROUP, TOPIC, found[1])
+    cell.exit.ack(cell.group, cell.topic, found[1])
     cell.settle(cell.again(found[0]))
     cell.lite = ("red", "blue")
-    (other,) = cell.consume()
+    (other,) = cell.some(1)
     cell.check(other)
     assert other.body == "b1"
 
