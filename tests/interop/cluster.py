@@ -38,7 +38,18 @@ class Cluster:
     def start(self) -> None:
         """Starts all, the broker first."""
         self.apache.start()
-        options = ("--backend", "cluster", "--namesrv", self.apache.address, "--set", "passthrough.base_port=0", *self._options)
+        options = (
+            "--backend",
+            "cluster",
+            "--namesrv",
+            self.apache.address,
+            "--set",
+            "passthrough.base_port=0",
+            # On a busy machine a broker that takes its time is no finding.
+            "--set",
+            "cluster.request_s=20",
+            *self._options,
+        )
         self.gateway = Gateway(self._directory / "gateway", options)
         try:
             self.gateway.start()

@@ -31,6 +31,9 @@ log = Logger(namespace="rmqgateway.cluster")
 
 #: How often requests are looked through for those whose time is over, in seconds.
 _SWEEP = 0.25
+#: A connection on which requests time out is given up when it has been silent for so many times request_s: a broker that
+#: pauses answers later, and everything that waits for messages would be lost with it.
+_SILENT = 3
 #: After it could not be connected to, a broker is left alone so long, in seconds: what is asked fails at once.
 _PAUSE = 0.5
 
@@ -138,7 +141,7 @@ class Broker:
                     self.took_away(waiting)
                     text = f"broker {self.address} has not answered in time"
                     waiting.done(waiting.token, None, BrokerUnreachable(text, link.connected_, Code.TIMEOUT))
-            if late and now - link.heard > settings.request_s:
+            if late and now - link.heard > settings.request_s * _SILENT:
                 link.cut(f"it has said nothing for {now - link.heard:.1f} s")
             elif not link.pending and now - link.used > settings.idle_s:
                 link.cut("nobody uses it")

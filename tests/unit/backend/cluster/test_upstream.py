@@ -221,3 +221,18 @@ def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
 
 def test_name_servers_are_listed_as_by_apaches_clients() -> None:
     assert ClusterSettings(namesrv="a:1; b:2 ,a:1;").addresses == ("a:1", "b:2")
+
+
+def test_a_silent_connection_is_given_up_but_not_at_the_first_request_that_times_out() -> None:
+    world = World(request_s=2.0)
+    server = world.servers[A]
+    server.script[RequestCode.SEND_MESSAGE_V2] = lambda _: None
+    transport = None
+    for seconds in (2.5, 2.5, 2.5):
+        found = world.begin(SendMessages("T", (message(),)))
+        transport = transport or server.connections[-1][1]
+        assert not transport.aborted
+        world.advance(seconds)
+        assert found[0].code is Code.TIMEOUT
+    assert transport is not None
+    assert transport.aborted
