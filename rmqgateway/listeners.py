@@ -101,7 +101,12 @@ def parse_endpoint(reactor: Any, endpoint: str, place: str) -> Any:
 
     try:
         return serverFromString(reactor, with_backlog(endpoint))
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, LookupError, OSError) as error:
+        if isinstance(error, LookupError) and endpoint.startswith("systemd:"):
+            raise ConfigurationError(
+                f"{place}: {endpoint!r}: the process was given no such socket; systemd passes those of a .socket unit of the "
+                "same name (LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES)"
+            ) from error
         kind = endpoint.split(":")[0]
         hint = nearest(kind, _KINDS) if kind not in _KINDS else ""
         if "::" in endpoint:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["PATIENCE", "next_look"]
 
-#: So many seconds a client that knows no GO_AWAY may be busy before the next moment in which it waits for nothing is its last.
-PATIENCE = 3.0
+#: For so many seconds a client that knows no GO_AWAY may be busy; the next moment in which it waits for nothing is its last.
+PATIENCE = 1.0
 #: A client that has said nothing for so many seconds is quiet.
 _QUIET = 0.5
 _SOON = 0.05

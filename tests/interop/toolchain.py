@@ -69,16 +69,16 @@ def classpath(project: str, version: str, timeout: float = 300.0) -> str:
     return os.pathsep.join([str(target / "classes"), str(target / "lib" / "*")])
 
 
-def go_program(timeout: float = 300.0) -> Path:
-    """The Go driver's executable; raises BuildError."""
+def go_program(timeout: float = 300.0, package: str = "") -> Path:
+    """The executable of the Go driver, or of a package below it; raises BuildError."""
     source = HERE / "go"
-    target = BUILD / "go"
-    program = target / "scenarios"
+    target = BUILD / (f"go-{package}" if package else "go")
+    program = target / (package or "scenarios")
     _build_once(
         target,
         source.rglob("*"),
         "go",
-        lambda: _run(["go", "build", "-o", str(program), "."], source, timeout),
+        lambda: _run(["go", "build", "-o", str(program), f"./{package}"], source, timeout),
     )
     return program
 

@@ -395,6 +395,14 @@ def test_a_wrong_endpoint_is_named_with_its_place(endpoint: str, text: str) -> N
     assert text in str(raised.value)
 
 
+def test_a_socket_of_systemd_that_was_not_given_is_named() -> None:
+    """Started by hand instead of by its unit: a sentence, no traceback."""
+    for endpoint in ("systemd:domain=INET:index=7", "systemd:domain=INET:name=clients"):
+        with pytest.raises(ConfigurationError, match=r"--listen test: .*no such socket.*LISTEN_FDS"):
+            parse_endpoint(Clock(), endpoint, "--listen test")
+
+
+
 # TLS, with real sockets on loopback: the reactor's own startTLS is what is tried.
 
 

@@ -465,14 +465,14 @@ def test_draining_tells_new_clients_to_go_and_serves_old_ones(client: Client) ->
 def test_draining_leaves_a_busy_client_between_two_of_its_requests(client: Client) -> None:
     """Clients up to 5.3.1 and those in Go know no GO_AWAY, and one that sends all the time is never quiet."""
     client.gateway.sessions[0].drain(30, "restart")
-    for _ in range(14):
+    for _ in range(4):
         client.gateway.reactor.advance(0.2)
         assert client.ask(310, SEND, b"x", version=409).code == 0
         assert not client.transport.disconnecting
     client.gateway.replies[SendMessages] = lambda context, command: under_way
     under_way: Deferred[Any] = Deferred()
     client.send(310, SEND, b"x", version=409)
-    client.gateway.reactor.pump([0.1] * 10)
+    client.gateway.reactor.pump([0.1] * 30)
     assert not client.transport.disconnecting
     under_way.errback(GatewayError(Code.TOO_MANY_REQUESTS, "busy"))
     client.gateway.reactor.advance(0.1)
