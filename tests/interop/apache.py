@@ -127,7 +127,7 @@ class Apache:
                     f"-Xmx{heap}",
                     "-XX:+UseSerialGC",
                     "-XX:TieredStopAtLevel=1",
-                    "-XX:MaxDirectMemorySize=256m",
+                    f"-XX:MaxDirectMemorySize={self.direct_memory}",
                     *JVM_OPENS,
                     f"-Duser.home={home}",
                     f"-Drmq.logback.configurationFile={logback}",

@@ -31,6 +31,7 @@ class Cluster:
 
     def __init__(self, directory: Path, version: str = "5.5.0", options: tuple[str, ...] = ()) -> None:
         self.apache = Apache(directory / "apache", version, BROKER_SETTINGS)
+        self.apache.direct_memory = "1g"
         self._directory = directory
         self._options = options
         self.gateway = Gateway(directory / "gateway")
