@@ -38,6 +38,9 @@ class Apache:
 
     patience = 60.0
 
+    #: Of each process; a broker that is sent messages of 4 MB by many at once needs more.
+    direct_memory = "256m"
+
     def __init__(self, directory: Path, version: str = "5.5.0", settings: Mapping[str, str] | None = None) -> None:
         self.directory = directory
         self.version = version
