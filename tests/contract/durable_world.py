@@ -1,4 +1,4 @@
-"""A world over the durable store on a disk whose power fails: between any two calls, with a first part of the unsynced writes kept."""
+"""A world over the durable store on a disk whose power fails: between any two calls, keeping a first part of unsynced writes."""
 
 from __future__ import annotations
 
