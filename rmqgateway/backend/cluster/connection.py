@@ -90,13 +90,15 @@ class Link(Protocol):
             self._out = []
             self._write(out[0] if len(out) == 1 else b"".join(out))
 
-    def cut(self, reason: str, code: Code = Code.UPSTREAM_UNAVAILABLE) -> None:
-        """End it now; what waits fails."""
+    def cut(self, reason: str, code: Code = Code.UPSTREAM_UNAVAILABLE, gently: bool = False) -> None:
+        """End it now; what waits fails. :param gently: what is written still arrives."""
         if self.ended:
             return
         transport, connector = self.transport, self._connector
         self._end(reason, code)
-        if transport is not None:
+        if transport is not None and gently:
+            transport.loseConnection()
+        elif transport is not None:
             transport.abortConnection()
         elif connector is not None:
             connector.disconnect()

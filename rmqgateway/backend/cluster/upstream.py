@@ -144,12 +144,12 @@ class Broker:
             if late and now - link.heard > settings.request_s * _SILENT:
                 link.cut(f"it has said nothing for {now - link.heard:.1f} s")
             elif not link.pending and now - link.used > settings.idle_s:
-                link.cut("nobody uses it")
+                link.cut("nobody uses it", gently=True)
 
     def stop(self) -> None:
         """Close all connections."""
         for link in list(self._links):
-            link.cut("the gateway is shutting down", Code.SHUTTING_DOWN)
+            link.cut("the gateway is shutting down", Code.SHUTTING_DOWN, gently=True)
 
 
 class Upstream:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from rmqgateway.backend.cluster.settings import ClusterSettings
-from rmqgateway.commands import GetConsumerOffset, PullMessages, PullStatus, QueryRoute, SendMessages
+from rmqgateway.commands import (
+    GetConsumerOffset,
+    Heartbeat,
+    PullMessages,
+    PullStatus,
+    QueryRoute,
+    SendMessages,
+)
 from rmqgateway.errors import Code
 from rmqgateway.wire.remoting import encode_response
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
@@ -73,7 +80,19 @@ def test_idle_connections_are_closed() -> None:
     world.do(SendMessages("T", (message(),)))
     transport = world.servers[A].connections[-1][1]
     world.advance(12)
-    assert transport.aborted
+    assert transport.disconnecting
+    assert not transport.aborted
+
+
+def test_leaving_groups_is_said_before_the_connections_go() -> None:
+    world = World()
+    world.do(Heartbeat("client", producers=("PG",)))
+    transport = world.servers[A].connections[0][1]
+    world.backend.stop()
+    world.pump()
+    assert world.servers[A].last(RequestCode.UNREGISTER_CLIENT).ext_fields["producerGroup"] == "PG"
+    assert transport.disconnecting
+    assert not transport.aborted
 
 
 def test_what_a_broker_asks_that_is_not_known_is_refused() -> None:
