@@ -1,4 +1,4 @@
-"""Brokers and name servers that die under load, two masters, HTTP: nothing acknowledged is lost, and the client goes on by itself."""
+"""Brokers, name servers and gateways that die under load of HTTP: nothing acknowledged is lost, clients go on by themselves."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ class Masters(Apache):
                 if name != "namesrv":
                     self._ports[name] = _free_ports(4) + 2
                 self.launch(name)
+            end = time.monotonic() + 60
+            while ask(self.address, 106, {}).body.count(b'"brokerAddrs"') < 2:
+                assert time.monotonic() < end, "the brokers did not register"
+                time.sleep(0.2)
         except BaseException:
             self.stop()
             raise
@@ -208,8 +212,12 @@ def test_a_killed_master_is_done_without_and_used_again_when_it_returns(
         used = time.monotonic() - back
     finally:
         load.stop()
-    FIGURES.append(f"cluster, master killed: 50 sends later after {gap:.1f} s, {failures} failed attempts; used again {used:.1f} s after its start")
-    assert all(at < killed + 10 for at in load.failed), "sends failed long after the broker was gone"
+    FIGURES.append(
+        f"cluster, master killed: 50 sends more within {gap:.1f} s, {failures} failed attempts; used {used:.1f} s after its start"
+    )
+    # What was under way at that moment, and no more: the other master takes the rest.
+    assert all(at < killed + 5 for at in load.failed), "sends failed long after the broker was gone"
+    assert failures <= 5
     consume(gateway.address, topic, set(load.acknowledged), 90, gateway.output)
 
 
