@@ -151,6 +151,9 @@ class Producing(Component):
         if message.sys_flag & _TRANSACTION_BITS == 0 and b"TRAN_MSG\x01true\x02" in message.properties + b"\x02":
             message = _with_prepared(message)
         properties, key = self._with_key(message.properties)
+        if message.sys_flag & _TRANSACTION_BITS == _PREPARED and not find_property(properties, b"PGROUP"):
+            # Brokers look for it there when the transaction ends, and fail without.
+            properties = set_property(properties, b"PGROUP", (command.producer_group or _NO_GROUP).encode())
         if b"TIMER_DEL" in properties and not self._timers_known(route) and _TIMED & decode_properties(properties).keys():
             return self.run(self._check_timers(route, context, command))
         joined = None

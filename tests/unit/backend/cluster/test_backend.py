@@ -330,6 +330,41 @@ def test_a_cancelled_receive_gives_back_what_it_takes_all_the_same() -> None:
     assert server.last(RequestCode.CHANGE_MESSAGE_INVISIBLETIME).ext_fields["invisibleTime"] == "0"
 
 
+def test_a_backend_that_stops_gives_back_what_a_broken_off_receive_takes() -> None:
+    """Else it is invisible for as long as the client wanted: half a minute after each restart."""
+    from rmqgateway.wire.remoting import encode_response
+
+    world = World()
+    server = world.servers[A]
+    server.script[RequestCode.POP_MESSAGE] = lambda _: None
+    server.script[RequestCode.CHANGE_MESSAGE_INVISIBLETIME] = lambda _: (0, {}, b"")
+    world.begin(ReceiveMessages("G", "T", wait_ms=10_000))
+    world.deferred.cancel()
+    stopped = world.backend.stop()
+    assert not stopped.called
+    code, ext, body = popped(stored("T", b"1"))
+    server.connections[-1][0].dataReceived(
+        encode_response(server.last(RequestCode.POP_MESSAGE).opaque, code, ext, None, body)
+    )
+    assert not stopped.called
+    world.pump()
+    assert server.last(RequestCode.CHANGE_MESSAGE_INVISIBLETIME).ext_fields["invisibleTime"] == "0"
+    world.reactor.advance(0.1)
+    assert stopped.called
+
+
+def test_a_backend_that_stops_does_not_wait_for_a_broker_that_has_nothing() -> None:
+    world = World()
+    world.servers[A].script[RequestCode.POP_MESSAGE] = lambda _: None
+    world.begin(ReceiveMessages("G", "T", wait_ms=10_000))
+    world.deferred.cancel()
+    stopped = world.backend.stop()
+    world.reactor.pump([0.02] * 49)
+    assert not stopped.called
+    world.reactor.advance(0.1)
+    assert stopped.called
+
+
 def test_of_several_brokers_the_one_that_has_something_is_asked() -> None:
     world = World(brokers=(A, B))
     has = False
@@ -412,6 +447,16 @@ def test_a_transaction_is_ended_where_its_half_message_is() -> None:
         "8",
     )
     assert world.do(EndTransaction("T", "PG", 8, "K1")).code is Code.TRANSACTION_NOT_FOUND
+
+
+@pytest.mark.parametrize(("named", "stored_as"), [({}, "PG"), ({"PGROUP": "own"}, "own")])
+def test_a_half_message_holds_its_producer_group(named: dict[str, str], stored_as: str) -> None:
+    """END_TRANSACTION fails at a broker (NullPointerException) where the property is missing."""
+    world = World()
+    properties = encode_properties({"TRAN_MSG": "true", "UNIQ_KEY": "K1", **named})
+    world.do(SendMessages("T", (Message(b"half", properties, sys_flag=4),), "PG"))
+    sent = world.servers[A].last(RequestCode.SEND_MESSAGE_V2).ext_fields
+    assert decode_properties(sent["i"].encode())["PGROUP"] == stored_as
 
 
 def test_a_transaction_of_another_gateway_is_ended_by_its_offsets() -> None:

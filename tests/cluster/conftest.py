@@ -1,0 +1,63 @@
+"""A real name server and broker, and the gateway of this process in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("tests.contract.test_matrix")
+
+from tests.cluster.world import ClusterGateway  # noqa: E402  (its assertions are to tell what they saw)
+from tests.interop.apache import Apache  # noqa: E402
+from tests.interop.cluster import BROKER_SETTINGS  # noqa: E402
+from tests.interop.toolchain import missing  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apache]:
+    """RocketMQ 5.5.0."""
+    reason = missing("java", "mvn")
+    if reason is not None:
+        pytest.skip(reason)
+    made = Apache(tmp_path_factory.mktemp("cluster") / "apache", "5.5.0", BROKER_SETTINGS)
+    made.patience = 180.0
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(apache: Apache) -> Iterator[ClusterGateway]:
+    """In front of it."""
+    import pytest_twisted
+    from twisted.internet import reactor
+    from twisted.internet.task import deferLater
+
+    made = ClusterGateway(reactor, apache.address)
+
+    async def start() -> None:
+        made.start()
+        for _ in range(300):
+            if made.ready():
+                return
+            await deferLater(reactor, 0.1)  # type: ignore[arg-type]
+        raise AssertionError(f"the gateway finds no broker: {made.backend.ready()}, {made.passthrough.ready()}")
+
+    async def stop() -> Any:
+        return await made.stop()
+
+    pytest_twisted.blockon(_deferred(start()))
+    try:
+        yield made
+    finally:
+        pytest_twisted.blockon(_deferred(stop()))
+
+
+def _deferred(coroutine: Any) -> Any:
+    from twisted.internet.defer import Deferred
+
+    return Deferred.fromCoroutine(coroutine)

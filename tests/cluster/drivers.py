@@ -1,0 +1,55 @@
+"""The drivers of the contract suite, where a real cluster makes a difference to clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.testing import StringTransport
+
+from rmqgateway.wire.bodies import decode_body
+from rmqgateway.wire.bodies.routes import TopicRouteData
+from rmqgateway.wire.request_codes import RequestCode
+from tests.cluster.world import ClusterWorld
+from tests.contract.driver import Driver, Got
+from tests.contract.driver_remoting import RemotingDriver
+from tests.contract.matrix import FRONT_ENDS as _FRONT_ENDS
+
+__all__ = ["FRONT_ENDS", "PassthroughDriver"]
+
+
+class _NamesWorld(ClusterWorld):
+    """A world whose Remoting connections go to the name server."""
+
+    def __init__(self, world: ClusterWorld) -> None:
+        super().__init__(world.shared, world.invisible_ms)
+        self.peer_host = world.peer_host
+
+    def connect(self, front_end: Any, listener: str = "") -> tuple[Any, StringTransport]:
+        return super().connect(front_end, listener)
+
+
+class PassthroughDriver(RemotingDriver):
+    """A Remoting client has one connection to the name server and one to the broker, as its frames name neither."""
+
+    world: ClusterWorld
+
+    def __init__(self, world: ClusterWorld) -> None:
+        super().__init__(world)
+        #: Brokers know the gateway's address, not the client's.
+        self._host = "127.0.0.1"
+        self._names: RemotingDriver | None = None
+
+    def queues(self, topic: str) -> int:
+        if self._names is None:
+            self._names = RemotingDriver(_NamesWorld(self.world))
+        answer = self._names.ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, {"topic": topic})
+        return sum(one.write_queue_nums for one in decode_body(answer.body, TopicRouteData).queue_datas)
+
+    def _handle(self, group: str, topic: str, message: Got) -> dict[str, object]:
+        found = super()._handle(group, topic, message)
+        if message.handle.split(" ")[4] == "1":
+            found["topic"] = f"%RETRY%{group}_{topic}"
+        return found
+
+
+FRONT_ENDS: dict[str, type[Driver]] = {**_FRONT_ENDS, "remoting": PassthroughDriver}

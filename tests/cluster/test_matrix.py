@@ -1,0 +1,138 @@
+"""The matrix of the contract suite over the cluster backend: the same plays, the messages of all kept by a real broker 5.5.0.
+
+All cells are played at the same time, each on a topic and with a group of its own, since most of a cell is waiting.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rmqgateway.commands import GroupConfig
+from tests.cluster.drivers import FRONT_ENDS
+from tests.cluster.world import ClusterGateway, ClusterWorld, play
+from tests.contract.driver import Driver, Got, Refused, Sent, Stage
+from tests.contract.driver_commands import CommandsDriver
+from tests.contract.matrix import KINDS, REFUSALS
+from tests.contract.test_matrix import PLAYS, Cell
+
+Name = tuple[str, str, str]
+
+#: Seconds that a message may take which is there.
+_PATIENCE = 100.0
+#: RocketMQ's timers have a precision of a second, and round down.
+_EARLY_MS = 1000
+_INVISIBLE_MS = 20_000
+#: Whose messages hold the time that their producers say.
+_SAY_WHEN = ("remoting", "grpc", "grpcweb")
+#: So long may sending take on a busy machine.
+_SENDING_MS = 60_000
+#: Cells that play at the same time.
+_AT_ONCE = 108
+
+
+class ClusterStage(Stage):
+    """A stage over a cluster."""
+
+    def __init__(self, gateway: ClusterGateway) -> None:
+        self.kind = CommandsDriver
+        self.world = ClusterWorld(gateway, _INVISIBLE_MS)
+        self.clients: list[Driver] = []
+
+
+class ClusterCell(Cell):
+    """A cell whose broker takes its time, and judges no handle that is still within its time."""
+
+    #: The broker puts the unique key there once more (``TransactionalMessageBridge``).
+    left = Cell.left | {"__transactionId__"}
+
+    def __init__(self, gateway: ClusterGateway, entry: str, exit: str, kind: str) -> None:
+        stage = ClusterStage(gateway)
+        name = f"{kind}_{entry}_{exit}_{int(time.time() * 1000) % 10**8}"
+        super().__init__(entry, exit, kind, stage, (f"t_{name}", f"g_{name}"), FRONT_ENDS)
+
+    @property
+    def world(self) -> ClusterWorld:
+        assert isinstance(self.stage.world, ClusterWorld)
+        return self.stage.world
+
+    def group_config(self, kind: str) -> GroupConfig:
+        attributes = {"lite.bind.topic": self.topic} if kind == "lite" else {}
+        return GroupConfig(self.group, consume_message_orderly=kind == "fifo", attributes=attributes)
+
+    def born_then(self, born_timestamp: int, sent: Sent) -> bool:
+        # Who does not say when it sent looks at the clock when it has the answer.
+        early = 0 if self.entry.name in _SAY_WHEN else _SENDING_MS
+        return sent.born_timestamp - early <= born_timestamp <= sent.born_timestamp
+
+    def some(self, count: int, max_messages: int = 16) -> list[Got]:
+        found: list[Got] = []
+
+        def more() -> bool:
+            if len(found) < count:
+                found.extend(self.consume(max_messages))
+            return len(found) >= count
+
+        self.world.until(more, _PATIENCE)
+        assert len(found) == count, [got.body for got in found]
+        return found
+
+    def arrives(self, at: int) -> Got:
+        (got,) = self.some(1)
+        assert self.world.wall_ms >= at - _EARLY_MS, "never early"
+        return got
+
+    def void(self, got: Got) -> None:
+        # Brokers do not refuse a handle that is within its time; it settles nothing, as what follows shows.
+        try:
+            self.exit.ack(self.group, self.topic, got)
+        except Refused:
+            pass
+
+
+def _played(gateway: ClusterGateway, name: Name) -> None:
+    kind, entry, exit = name
+    cell = ClusterCell(gateway, entry, exit, kind)
+    text = REFUSALS.get((entry, kind))
+    if text is None:
+        PLAYS[kind](cell)
+        return
+    with pytest.raises(Refused) as caught:
+        PLAYS[kind](cell)
+    assert text in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, gateway: ClusterGateway) -> Iterator[dict[Name, BaseException | None]]:
+    """What became of each cell that was asked for."""
+    import pytest_twisted
+    from twisted.internet.defer import DeferredList, DeferredSemaphore
+
+    wanted = [item.callspec.params for item in request.session.items if item.name.startswith("test_cell[")]  # type: ignore[attr-defined]
+    names: list[Name] = [(one["kind"], one["entry"], one["exit"]) for one in wanted]
+    found: dict[Name, BaseException | None] = {}
+    room = DeferredSemaphore(_AT_ONCE)
+
+    def one(name: Name) -> Any:
+        return play(gateway.reactor, lambda: _played(gateway, name)).addCallback(lambda error: found.update({name: error}))
+
+    async def all_of_them() -> None:
+        await DeferredList([room.run(one, name) for name in names])
+
+    from twisted.internet.defer import Deferred
+
+    pytest_twisted.blockon(Deferred.fromCoroutine(all_of_them()))
+    yield found
+
+
+@pytest.mark.parametrize("exit", FRONT_ENDS)
+@pytest.mark.parametrize("entry", FRONT_ENDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_cell(kind: str, entry: str, exit: str, outcomes: dict[Name, BaseException | None]) -> None:
+    error = outcomes[kind, entry, exit]
+    if error is not None:
+        pytest.fail("".join(traceback.format_exception(error)), pytrace=False)
