@@ -21,8 +21,10 @@ __all__ = ["Metadata"]
 
 T = TypeVar("T")
 
-#: Seconds that an answer is taken for true, and that a refusal is.
-_KEPT, _REFUSED = 20.0, 1.0
+#: Seconds that an answer is taken for true.
+_KEPT = 20.0
+#: Why another broker is asked.
+_AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.TIMEOUT, Code.BUSY})
 _MAX = 20_000
 #: The ordinal of ``MQVersion.Version.V5_0_0``.
 _V5_0_0 = 413
@@ -127,39 +129,69 @@ class Metadata(Component):
 
     async def _ask_topic(self, topic: str) -> TopicConfig:
         route = await self.core.routes.find(topic)
-        name = (route.writable or route.readable or ((route.names[0], 0),))[0][0]
-        queues = next(queues for queues in route.route.queues if queues.broker_name == name)
-        answer = await self.core.ask(
-            self.core.routes.master(name),
-            RequestCode.GET_TOPIC_CONFIG,
-            {"topic": topic},
-            also=(ResponseCode.REQUEST_CODE_NOT_SUPPORTED, ResponseCode.SYSTEM_ERROR),
-        )
-        if answer.code or b'"attributes"' not in answer.body:
-            # Brokers of 4.x have no types, and check none.
-            return TopicConfig(
-                topic, queues.read_queues, queues.write_queues, queues.permission, MessageType.MIXED, queues.topic_sys_flag
-            )
-        return topic_of(self.core.read(answer, TopicBody, "GET_TOPIC_CONFIG"))
+        names = [name for name, _ in route.writable] or list(route.names)
+        error = GatewayError(Code.UPSTREAM_UNAVAILABLE, f"topic {topic} has no broker at present", retry_after=1.0)
+        for name in names:
+            queues = next((queues for queues in route.route.queues if queues.broker_name == name), None)
+            if queues is None:
+                continue
+            try:
+                answer = await self.core.ask(
+                    self.core.routes.reading(name),
+                    RequestCode.GET_TOPIC_CONFIG,
+                    {"topic": topic},
+                    also=(ResponseCode.REQUEST_CODE_NOT_SUPPORTED, ResponseCode.SYSTEM_ERROR),
+                )
+            except GatewayError as raised:
+                if raised.code not in _AWAY:
+                    raise
+                error = raised
+                continue
+            if answer.code or b'"attributes"' not in answer.body:
+                # Brokers of 4.x have no types, and check none.
+                return TopicConfig(
+                    topic,
+                    queues.read_queues,
+                    queues.write_queues,
+                    queues.permission,
+                    MessageType.MIXED,
+                    queues.topic_sys_flag,
+                )
+            return topic_of(self.core.read(answer, TopicBody, "GET_TOPIC_CONFIG"))
+        raise error
 
     async def _ask_group(self, group: str) -> GroupConfig:
+        error: GatewayError | None = None
         for _, address in self.core.routes.masters():
-            answer = await self.core.ask(
-                address,
-                RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG,
-                {"group": group},
-                also=(
-                    ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
-                    ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
-                    ResponseCode.SYSTEM_ERROR,
-                ),
-            )
-            if not answer.code:
-                return group_of(self.core.read(answer, SubscriptionGroupConfig, "GET_SUBSCRIPTIONGROUP_CONFIG"))
-            if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
-                answer = await self.core.ask(address, RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG)
-                table = self.core.read(answer, SubscriptionGroupWrapper, "GET_ALL_SUBSCRIPTIONGROUP_CONFIG")
-                found = table.subscription_group_table.get(group)
-                if found is not None:
-                    return group_of(found)
+            try:
+                found = await self._ask_group_of(address, group)
+            except GatewayError as raised:
+                if raised.code not in _AWAY:
+                    raise
+                error = raised
+                continue
+            if found is not None:
+                return found
+        if error is not None:
+            raise error  # those that could be asked do not know it; another may
         return GroupConfig(group)
+
+    async def _ask_group_of(self, address: str, group: str) -> GroupConfig | None:
+        answer = await self.core.ask(
+            address,
+            RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG,
+            {"group": group},
+            also=(
+                ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+                ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
+                ResponseCode.SYSTEM_ERROR,
+            ),
+        )
+        if not answer.code:
+            return group_of(self.core.read(answer, SubscriptionGroupConfig, "GET_SUBSCRIPTIONGROUP_CONFIG"))
+        if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
+            answer = await self.core.ask(address, RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG)
+            table = self.core.read(answer, SubscriptionGroupWrapper, "GET_ALL_SUBSCRIPTIONGROUP_CONFIG")
+            found = table.subscription_group_table.get(group)
+            return None if found is None else group_of(found)
+        return None

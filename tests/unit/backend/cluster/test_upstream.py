@@ -11,9 +11,11 @@ from rmqgateway.commands import (
     PullMessages,
     PullStatus,
     QueryRoute,
+    ReceiveMessages,
     SendMessages,
 )
 from rmqgateway.errors import Code
+from rmqgateway.message import MessageType
 from rmqgateway.wire.remoting import encode_response
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from tests.unit.backend.cluster.test_backend import message
@@ -209,6 +211,15 @@ def test_reads_go_to_the_slave_while_the_master_is_away() -> None:
     world.do(PullMessages("G", "T", 0, 0))
     assert world.do(PullMessages("G", "T", 0, 0)).messages
     assert RequestCode.PULL_MESSAGE in world.servers[A_SLAVE].codes()
+
+
+def test_what_is_configured_is_asked_of_another_broker_while_one_is_away() -> None:
+    world = World(brokers=(A, B))
+    world.servers[A].up = False
+    world.servers[B].script[RequestCode.POP_MESSAGE] = lambda _: (int(ResponseCode.POLLING_TIMEOUT), {}, b"")
+    assert world.do(SendMessages("T", (message(),), check_type=True)).results
+    assert world.do(QueryRoute("T")).message_type is MessageType.NORMAL
+    assert world.do(ReceiveMessages("G", "T")).messages == ()
 
 
 def test_a_queue_number_at_several_brokers_needs_the_brokers_name() -> None:
