@@ -47,16 +47,7 @@ SCENARIOS = (
     "unknown_topic",
 )
 VERSIONS = ("5.5.0", "4.9.8")
-GO = (
-    "push_concurrent",
-    "push_orderly",
-    "tag_filter",
-    "pull_consumer",
-    "sync_send",
-    "async_send",
-    "batch",
-    "retry",
-)
+GO = ("push_concurrent", "tag_filter", "sync_send", "async_send", "batch", "chinese_text", "retry")
 
 
 @pytest.fixture(scope="module")
