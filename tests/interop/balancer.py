@@ -47,6 +47,8 @@ class Balancer:
             self.passed[host] += 1
             try:
                 await asyncio.gather(_copy(reader, forth), _copy(back, writer))
+            except asyncio.CancelledError:
+                return  # the balancer ends; asyncio's own callback cannot bear a cancelled task
             finally:
                 forth.close()
                 writer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -45,6 +45,9 @@ from rmqgateway.wire.request_codes import RequestCode, ResponseCode, request_nam
 __all__ = ["ClusterBackend"]
 
 _log = Logger(namespace="rmqgateway.cluster")
+
+#: How long a backend that stops waits for what it has in the works, in seconds, and how often it looks.
+_FINISH_S, _LOOK_S = 1.0, 0.02
 
 
 @implementer(IBackend)
@@ -129,12 +132,30 @@ class ClusterBackend:
         self._not_ready = "the backend is stopping"
         for component in self.components:
             component.end_loops()
+        return self._let_finish().addCallback(self._stopped)
+
+    def _let_finish(self) -> Deferred[None]:
+        """Fires when what nobody waits for is done: messages of receives that were broken off are given back, others are
+        acknowledged or dead letters. A pop that finds nothing stays at its broker, which forgets it with the connection."""
+        reactor = self.core.reactor
+        finished: Deferred[None] = Deferred()
+        deadline = reactor.seconds() + _FINISH_S
+
+        def look() -> None:
+            if reactor.seconds() < deadline and any(component.unfinished for component in self.components):
+                reactor.callLater(_LOOK_S, look)
+            else:
+                finished.callback(None)
+
+        look()
+        return finished
+
+    def _stopped(self, _: None) -> None:
         for component in reversed(self.components):
             component.stop()
         self.routes.stop()
         self.upstream.stop()
         self.core.names.stop()
-        return succeed(None)
 
     def session_opened(self, session: ISession) -> None:
         for component in self.components:

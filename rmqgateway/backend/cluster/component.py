@@ -101,6 +101,8 @@ class Component:
     def __init__(self, core: Core) -> None:
         self.core = core
         self._loops: list[LoopingCall] = []
+        #: What goes on that no client waits for, and a backend that stops should let finish.
+        self.unfinished = 0
 
     def handlers(self) -> Handlers:
         """Which commands it serves."""
@@ -155,7 +157,11 @@ class Component:
             else:
                 log.failure("{what} failed", failure=failure, what=what)
 
-        Deferred.fromCoroutine(coroutine).addErrback(failed)
+        def finished(_: None) -> None:
+            self.unfinished -= 1
+
+        self.unfinished += 1
+        Deferred.fromCoroutine(coroutine).addErrback(failed).addCallback(finished)
 
 
 async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:

@@ -392,9 +392,11 @@ class _Pop:
 
     def _cancelled(self, _: Deferred[RemotingCommand]) -> None:
         self._gone = True
+        self._popping.unfinished += 1
 
     def _done(self, _: None, answer: RemotingCommand | None, error: GatewayError | None) -> None:
         if self._gone:
+            self._popping.unfinished -= 1
             if answer is not None:
                 self._popping.given_up(*self._arguments, answer)
         elif answer is not None:
