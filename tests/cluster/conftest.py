@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.test_matrix")
+pytest.register_assert_rewrite(
+    *(f"tests.contract.test_{name}" for name in ("matrix", "clients", "popping", "producing", "pulling"))
+)
 
 from tests.cluster.world import ClusterGateway  # noqa: E402  (its assertions are to tell what they saw)
 from tests.interop.apache import Apache  # noqa: E402
@@ -33,6 +35,16 @@ def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apache]:
 @pytest.fixture(scope="session")
 def gateway(apache: Apache) -> Iterator[ClusterGateway]:
     """In front of it."""
+    yield from _started(apache)
+
+
+@pytest.fixture(scope="session")
+def second_gateway(apache: Apache) -> Iterator[ClusterGateway]:
+    """Beside the first."""
+    yield from _started(apache)
+
+
+def _started(apache: Apache) -> Iterator[ClusterGateway]:
     import pytest_twisted
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
@@ -41,7 +53,7 @@ def gateway(apache: Apache) -> Iterator[ClusterGateway]:
 
     async def start() -> None:
         made.start()
-        for _ in range(300):
+        for _ in range(600):
             if made.ready():
                 return
             await deferLater(reactor, 0.1)  # type: ignore[arg-type]

@@ -6,17 +6,15 @@ All cells are played at the same time, each on a topic and with a group of its o
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from rmqgateway.commands import GroupConfig
 from tests.cluster.drivers import FRONT_ENDS
-from tests.cluster.world import ClusterGateway, ClusterWorld, play
-from tests.contract.driver import Driver, Got, Refused, Sent, Stage
-from tests.contract.driver_commands import CommandsDriver
+from tests.cluster.playing import judge, play_all
+from tests.cluster.stage import ClusterStage
+from tests.cluster.world import ClusterGateway, ClusterWorld
+from tests.contract.driver import Got, Refused, Sent
 from tests.contract.matrix import KINDS, REFUSALS
 from tests.contract.test_matrix import PLAYS, Cell
 
@@ -35,15 +33,6 @@ _SENDING_MS = 60_000
 _AT_ONCE = 108
 
 
-class ClusterStage(Stage):
-    """A stage over a cluster."""
-
-    def __init__(self, gateway: ClusterGateway) -> None:
-        self.kind = CommandsDriver
-        self.world = ClusterWorld(gateway, _INVISIBLE_MS)
-        self.clients: list[Driver] = []
-
-
 class ClusterCell(Cell):
     """A cell whose broker takes its time, and judges no handle that is still within its time."""
 
@@ -51,7 +40,7 @@ class ClusterCell(Cell):
     left = Cell.left | {"__transactionId__"}
 
     def __init__(self, gateway: ClusterGateway, entry: str, exit: str, kind: str) -> None:
-        stage = ClusterStage(gateway)
+        stage = ClusterStage([gateway], invisible_ms=_INVISIBLE_MS)
         name = f"{kind}_{entry}_{exit}_{int(time.time() * 1000) % 10**8}"
         super().__init__(entry, exit, kind, stage, (f"t_{name}", f"g_{name}"), FRONT_ENDS)
 
@@ -107,32 +96,15 @@ def _played(gateway: ClusterGateway, name: Name) -> None:
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, gateway: ClusterGateway) -> Iterator[dict[Name, BaseException | None]]:
+def outcomes(request: pytest.FixtureRequest, gateway: ClusterGateway) -> dict[Name, BaseException | None]:
     """What became of each cell that was asked for."""
-    import pytest_twisted
-    from twisted.internet.defer import DeferredList, DeferredSemaphore
-
     wanted = [item.callspec.params for item in request.session.items if item.name.startswith("test_cell[")]  # type: ignore[attr-defined]
     names: list[Name] = [(one["kind"], one["entry"], one["exit"]) for one in wanted]
-    found: dict[Name, BaseException | None] = {}
-    room = DeferredSemaphore(_AT_ONCE)
-
-    def one(name: Name) -> Any:
-        return play(gateway.reactor, lambda: _played(gateway, name)).addCallback(lambda error: found.update({name: error}))
-
-    async def all_of_them() -> None:
-        await DeferredList([room.run(one, name) for name in names])
-
-    from twisted.internet.defer import Deferred
-
-    pytest_twisted.blockon(Deferred.fromCoroutine(all_of_them()))
-    yield found
+    return play_all(names, lambda name: _played(gateway, name), _AT_ONCE)
 
 
 @pytest.mark.parametrize("exit", FRONT_ENDS)
 @pytest.mark.parametrize("entry", FRONT_ENDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_cell(kind: str, entry: str, exit: str, outcomes: dict[Name, BaseException | None]) -> None:
-    error = outcomes[kind, entry, exit]
-    if error is not None:
-        pytest.fail("".join(traceback.format_exception(error)), pytrace=False)
+    judge(outcomes[kind, entry, exit])

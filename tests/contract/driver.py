@@ -170,6 +170,12 @@ class Driver:
     def can(cls, operation: str) -> bool:
         return getattr(cls, operation) is not getattr(Driver, operation)
 
+    def helper(self) -> Driver:
+        """Somebody at the same gateway who can say everything."""
+        from tests.contract.driver_commands import CommandsDriver
+
+        return CommandsDriver(self.world)
+
     def words(self, code: Code) -> object:
         """How the protocol says this error."""
         raise NotImplementedError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rmqgateway.errors import Code
 from tests.contract.driver import Driver, Got, Stage, refused
-from tests.contract.driver_commands import CommandsDriver
 from tests.contract.drivers import scenario
 
 TOPIC, GROUP = "orders", "group"
@@ -12,7 +11,7 @@ TOPIC, GROUP = "orders", "group"
 
 def fill(client: Driver, *bodies: str, queue_id: int = 0) -> None:
     """Where a producer of the protocol cannot choose the queue, somebody else does."""
-    producer = client if client.can("send_to") else CommandsDriver(client.world)
+    producer = client if client.can("send_to") else client.helper()
     for body in bodies:
         producer.send_to(TOPIC, body, queue_id)
 

@@ -1,0 +1,67 @@
+"""The scenarios of the contract suite over the cluster backend, through every front-end, the messages kept by a broker 5.5.0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cluster.drivers import FRONT_ENDS
+from tests.cluster.left_out import ANSWERED_OTHERWISE, LEFT_OUT
+from tests.cluster.playing import judge, play_all
+from tests.cluster.stage import ClusterStage
+from tests.cluster.world import ClusterGateway
+from tests.contract import test_clients, test_popping, test_producing, test_pulling
+from tests.contract.driver import Driver
+from tests.contract.driver_commands import CommandsDriver
+from tests.contract.drivers import SCENARIOS
+
+Name = tuple[str, str]
+
+_FUNCTIONS: dict[str, Any] = {
+    name: getattr(module, name)
+    for module in (test_clients, test_popping, test_producing, test_pulling)
+    for name in vars(module)
+    if name in SCENARIOS
+}
+_DRIVERS: dict[str, type[Driver]] = {"commands": CommandsDriver, **FRONT_ENDS}
+_NAMES: list[Name] = [
+    (scenario, name)
+    for scenario, needs in SCENARIOS.items()
+    if scenario not in LEFT_OUT
+    for name, driver in _DRIVERS.items()
+    if all(driver.can(operation) for operation in needs)
+]
+_AT_ONCE = 60
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    request: pytest.FixtureRequest, gateway: ClusterGateway, second_gateway: ClusterGateway
+) -> dict[Name, BaseException | None]:
+    """What became of each scenario that was asked for."""
+    wanted = [
+        item.callspec.params["name"]  # type: ignore[attr-defined]
+        for item in request.session.items
+        if item.name.startswith("test_scenario[")
+    ]
+
+    def one(name: Name) -> None:
+        _FUNCTIONS[name[0]](ClusterStage([gateway, second_gateway], _DRIVERS[name[1]]))
+
+    return play_all(wanted, one, _AT_ONCE)
+
+
+@pytest.mark.parametrize("name", _NAMES, ids="-".join)
+def test_scenario(name: Name, outcomes: dict[Name, BaseException | None]) -> None:
+    if name in ANSWERED_OTHERWISE:
+        assert outcomes[name] is not None, "it is listed as one that RocketMQ answers otherwise, but it passes"
+        return
+    judge(outcomes[name])
+
+
+def test_what_is_left_out_is_listed() -> None:
+    assert set(_FUNCTIONS) == set(SCENARIOS)
+    assert set(LEFT_OUT) <= set(SCENARIOS)
+    assert {scenario for scenario, _ in _NAMES} == set(SCENARIOS) - set(LEFT_OUT)
+    assert set(ANSWERED_OTHERWISE) <= set(_NAMES)
