@@ -60,6 +60,8 @@ class ListeningSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar first_bytes_s: within this time the first bytes (and the TLS handshake) must tell the protocol.
     :ivar remote_without_users: listen on other addresses than loopback although no user exists, so that everybody who
         reaches the port may do everything.
+    :ivar notice_s: when the process is asked to end: for how long /readyz says so while everything is still served, so that
+        balancers that look there send new connections elsewhere first.
     :ivar drain_s: how long clients have to finish when the process is asked to end.
     """
 
@@ -67,14 +69,16 @@ class ListeningSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections_per_address: int = 256
     first_bytes_s: float = 5.0
     remote_without_users: bool = False
+    notice_s: float = 0.0
     drain_s: float = 30.0
 
     def __post_init__(self) -> None:
         for field in ("connections", "connections_per_address", "first_bytes_s"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected more than 0, got {getattr(self, field)}")
-        if self.drain_s < 0:
-            raise ValueError(f"drain_s: expected 0 or more, got {self.drain_s}")
+        for field in ("notice_s", "drain_s"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
 
 
 class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,6 +107,8 @@ class Gateway:
         self.sessions: dict[int, Session] = {}
         self.commands_under_way = 0
         self.draining = False
+        #: Whether the process is about to end; all is served until it drains.
+        self.leaving = False
         self._next_session = 1
         self._seconds: Callable[[], float] = reactor.seconds
         handlers = backend.handlers()
@@ -137,7 +139,7 @@ class Gateway:
         self.authorizer = self.guard.judge if self.guard.users else None
 
     def ready(self) -> str | None:
-        return "shutting down" if self.draining else self.backend.ready()
+        return "shutting down" if self.draining or self.leaving else self.backend.ready()
 
     # Sessions.
 

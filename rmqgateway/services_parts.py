@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rmqgateway.listeners import Listener
     from rmqgateway.listeners_tls import Certificates
 
-__all__ = ["BackendPart", "DataDirectoryPart", "ListenersPart", "SessionsPart", "calm_garbage_collector"]
+__all__ = ["BackendPart", "DataDirectoryPart", "ListenersPart", "NoticePart", "SessionsPart", "calm_garbage_collector"]
 
 _log = Logger(namespace="rmqgateway")
 
@@ -108,6 +108,32 @@ class SessionsPart:
             _log.info("waiting for {count} clients to finish", count=len(gateway.sessions))
         look()
         return done
+
+
+class NoticePart:
+    """Whoever asks is told that the gateway is going, before it refuses anybody. See Part; it stops first."""
+
+    name = "the notice"
+
+    def __init__(self, gateway: Gateway, reactor: Any, seconds: float) -> None:
+        self._gateway = gateway
+        self._reactor = reactor
+        self._seconds = seconds
+
+    def prepare(self) -> None:
+        return None
+
+    def start(self) -> None:
+        return None
+
+    def stop(self) -> Deferred[None] | None:
+        self._gateway.leaving = True
+        if not self._seconds:
+            return None
+        _log.info("not ready from now on; serving for {seconds} s more", seconds=self._seconds)
+        over: Deferred[None] = Deferred()
+        self._reactor.callLater(self._seconds, over.callback, None)
+        return over
 
 
 class ListenersPart:

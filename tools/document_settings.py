@@ -74,9 +74,16 @@ refused.
 
 ## Start and stop
 
-SIGTERM and SIGINT: nothing more is accepted, clients are asked to finish within `listening.drain_s`, the rest are
-closed, the store is made durable and closed, and the process ends with status 0. A second signal ends it at once;
-nothing acknowledged is lost by that.
+SIGTERM and SIGINT: /readyz says so for `listening.notice_s`, nothing more is accepted, clients are asked to finish within
+`listening.drain_s`, the rest are closed, the store is made durable and closed, and the process ends with status 0. A second
+signal ends it at once; nothing acknowledged is lost by that.
+
+Clients are told in their protocol's words: Remoting clients newer than 5.3.1 by GO_AWAY, others are left between two requests;
+gRPC clients by `ReconnectEndpoints` and GOAWAY; WebSockets by 1012; HTTP by `Connection: close`. Before a cluster, restart
+gateways one after the other behind a balancer of TCP connections: nobody notices. With the local backend clients that come
+meanwhile are refused, and most libraries give up their retries within milliseconds, unless somebody else keeps the socket: a
+`.socket` unit of systemd and `--listen systemd:domain=INET:index=0`. They then wait for as long as the restart takes, about two
+seconds, which is within the 3 s that official clients give a send by default.
 """
 
 

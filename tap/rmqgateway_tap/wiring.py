@@ -32,6 +32,7 @@ from rmqgateway.services_parts import (
     BackendPart,
     DataDirectoryPart,
     ListenersPart,
+    NoticePart,
     SessionsPart,
     calm_garbage_collector,
 )
@@ -107,6 +108,7 @@ def _make(options: Options, reactor: Any, twistd: Any, is_real: bool) -> Ordered
         SessionsPart(gateway, reactor, listening.drain_s),
         *ports,
         ListenersPart(listeners, connections, certificates, reactor, announce),
+        NoticePart(gateway, reactor, listening.notice_s),
     ]
     log_reason = not in_foreground or twistd.get("logfile") not in (None, "-")
     return OrderedService(reactor, parts, observer=observer, signals=is_real, log_reason=log_reason)

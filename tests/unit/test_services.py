@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from twisted.python.usage import UsageError
 
 from rmqgateway.errors import StoreError
 from rmqgateway.services import OrderedService, StartFailed, reason_of
-from rmqgateway.services_parts import SessionsPart
+from rmqgateway.services_parts import NoticePart, SessionsPart
 
 
 class Part:
@@ -209,3 +210,17 @@ def test_who_does_not_go_in_time_is_closed() -> None:
     clock.pump([0.05] * 60)
     assert sessions[0].closed == "the gateway is shutting down"
     assert ended and not clock.getDelayedCalls()
+
+
+def test_notice_is_given_before_anybody_is_refused() -> None:
+    gateway, clock = SimpleNamespace(leaving=False), Clock()
+    ended: list[object] = []
+    anything: Any = gateway
+    waiting = NoticePart(anything, clock, 2.0).stop()
+    assert waiting is not None and gateway.leaving
+    waiting.addCallback(ended.append)
+    clock.advance(1.9)
+    assert not ended
+    clock.advance(0.2)
+    assert ended
+    assert NoticePart(anything, clock, 0.0).stop() is None

@@ -66,13 +66,14 @@ def test_making_the_service_opens_nothing(tmp_path: Path) -> None:
         "the local backend",
         "the clients' sessions",
         "the listeners",
+        "the notice",
     ]
     assert not reactor.tcpServers and not list(tmp_path.iterdir()) and not reactor.getDelayedCalls()
 
 
 def test_the_defaults_listen_on_loopback_for_everybody_there_is(tmp_path: Path) -> None:
     reactor = Reactor()
-    makeService(options("-d", str(tmp_path / "data")), reactor).parts[-1].prepare()
+    makeService(options("-d", str(tmp_path / "data")), reactor).parts[-2].prepare()
     assert [(port, interface) for port, _, _, interface in reactor.tcpServers] == [
         (9876, "127.0.0.1"),
         (8081, "127.0.0.1"),
@@ -144,7 +145,7 @@ def test_the_environment_names_a_configuration_file(tmp_path: Path) -> None:
     made = makeService(
         options("-d", str(tmp_path / "data"), environment={"RMQGATEWAY_CONFIG": str(file)}), reactor
     )
-    made.parts[-1].prepare()
+    made.parts[-2].prepare()
     ((port, factory, _, _),) = reactor.tcpServers
     assert (port, factory.advertise) == (1, ("example.org", 0))
 
@@ -161,7 +162,7 @@ def test_a_listener_for_one_connection_front_end_alone_serves_no_http(tmp_path: 
             "b=tcp:2:interface=127.0.0.2",
         ),
         reactor,
-    ).parts[-1].prepare()
+    ).parts[-2].prepare()
     assert [factory.recogniser.http for _, factory, _, _ in reactor.tcpServers] == [False, True]
 
 
