@@ -16,6 +16,10 @@ from tests.interop.apache import Apache  # noqa: E402
 from tests.interop.cluster import BROKER_SETTINGS  # noqa: E402
 from tests.interop.toolchain import missing  # noqa: E402
 
+#: Each of a broker's threads holds a buffer outside the heap for the greatest message: by default 4 MB, and with so many plays
+#: at once they run out of it.
+_SETTINGS = {**BROKER_SETTINGS, "maxMessageSize": str(256 << 10)}
+
 
 @pytest.fixture(scope="session")
 def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apache]:
@@ -23,7 +27,7 @@ def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apache]:
     reason = missing("java", "mvn")
     if reason is not None:
         pytest.skip(reason)
-    made = Apache(tmp_path_factory.mktemp("cluster") / "apache", "5.5.0", BROKER_SETTINGS)
+    made = Apache(tmp_path_factory.mktemp("cluster") / "apache", "5.5.0", _SETTINGS)
     made.patience = 180.0
     made.start()
     try:

@@ -46,8 +46,7 @@ class Cell:
         self.topic, self.group = names
         world = self.stage.world
         kind_type = _TYPES.get(kind) or MessageType[kind.upper()]
-        operator = self.stage.operator()
-        assert isinstance(operator, CommandsDriver)
+        operator = CommandsDriver(world)
         operator.execute(CreateTopics((TopicConfig(self.topic, 8, 8, message_type=kind_type),)))
         operator.execute(CreateGroups((self.group_config(kind),)))
         self.operator = operator

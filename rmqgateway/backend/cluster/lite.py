@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from rmqgateway.backend.cluster.component import Component, Core, Handlers, all_of
 from rmqgateway.backend.cluster.handles import make_handle
 from rmqgateway.backend.cluster.members import Members
-from rmqgateway.backend.cluster.popped import Popped
+from rmqgateway.backend.cluster.popped import Popped, without_properties
 from rmqgateway.commands.clients import LiteOffset, SyncLiteSubscription
 from rmqgateway.errors import WireError
 from rmqgateway.events import LiteTopicUnsubscribed
@@ -173,5 +173,7 @@ def read_lite_popped(answer: RemotingCommand, broker_name: str) -> list[Popped]:
             stored_message.physical_offset(message),
             lite_topic.decode("utf-8", "replace"),
         )
+        # How lite topics are stored is no property that anybody sent.
+        message = without_properties(message, b"INNER_MULTI_DISPATCH", b"INNER_MULTI_QUEUE_OFFSET")
         popped.append(Popped(message, handle, int(count) if count.isdigit() else 0))
     return popped

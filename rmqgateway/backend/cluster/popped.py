@@ -13,10 +13,10 @@ import msgspec
 from rmqgateway.backend.cluster.handles import make_handle
 from rmqgateway.errors import WireError
 from rmqgateway.wire import stored_message
-from rmqgateway.wire.message_properties import find_property
+from rmqgateway.wire.message_properties import find_property, without_property
 from rmqgateway.wire.remoting import RemotingCommand
 
-__all__ = ["Popped", "read_popped", "with_topic"]
+__all__ = ["Popped", "read_popped", "with_topic", "without_properties"]
 
 #: As many as a broker gives at once.
 MAX_MESSAGES = 1024
@@ -89,12 +89,25 @@ def read_popped(answer: RemotingCommand, topic: str, broker_name: str, order: bo
 def with_topic(message: bytes, topic: str) -> bytes:
     """The same message with another topic: a client is told the real one, wherever its retries wait."""
     one = stored_message.decode(message)
+    return _encoded(one, topic.encode(), one.properties)
+
+
+def without_properties(message: bytes, *names: bytes) -> bytes:
+    """The same message without what only the broker needs."""
+    one = stored_message.decode(message)
+    properties = one.properties
+    for name in names:
+        properties = without_property(properties, name)
+    return _encoded(one, one.topic, properties)
+
+
+def _encoded(one: stored_message.StoredMessage, topic: bytes, properties: bytes) -> bytes:
     return bytes(
         stored_message.encode(
-            topic.encode(),
+            topic,
             one.queue_id,
             one.body,
-            one.properties,
+            properties,
             one.flag,
             one.sys_flag,
             one.born_timestamp,

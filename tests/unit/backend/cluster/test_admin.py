@@ -33,8 +33,9 @@ from rmqgateway.commands.clients import LiteOffset
 from rmqgateway.errors import Code
 from rmqgateway.events import LiteTopicUnsubscribed
 from rmqgateway.message import MessageQueue, MessageType
+from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_id import encode_offset_message_id, host_bytes
-from rmqgateway.wire.message_properties import encode_properties
+from rmqgateway.wire.message_properties import decode_properties, encode_properties
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from tests.unit.backend.cluster.world import NOW, OK, A, B, World, stored
 
@@ -219,6 +220,8 @@ def test_lite_topics_are_told_to_brokers_and_received_from() -> None:
     (one,) = world.do(ReceiveMessages("G", "T", client_id="client", invisible_ms=9000)).messages
     assert one.receipt_handle == f"0 {NOW} 9000 999 0 broker-a 0 6 1050 chat"
     assert one.delivery_attempt == 2
+    assert decode_properties(stored_message.properties(one.message)) == {"__LITE_TOPIC": "chat"}
+    assert stored_message.physical_offset(one.message) == 1050
     assert server.last(RequestCode.POP_LITE_MESSAGE).ext_fields["clientId"] == "client"
     assert world.do(AckMessages("G", "T", (one.receipt_handle,))).results[0].code == ""
     assert server.last(RequestCode.ACK_MESSAGE).ext_fields["liteTopic"] == "chat"
