@@ -66,6 +66,7 @@ _SENDING = OPERATIONS[_SEND_MESSAGE]
 #: Commands whose replies need nothing of the request's header: while they wait for messages it is let go.
 _FORGETFUL = frozenset({PullMessages, ReceiveMessages})
 
+_LEAVING = GatewayError(Code.SHUTTING_DOWN, "this gateway is shutting down")
 #: What the transport gets at a time while its peer is slow, so that each piece taken is progress.
 _PIECE = 256 * 1024
 #: Questions to the client that it has not answered; older ones are forgotten first.
@@ -107,7 +108,7 @@ class RemotingProtocol(Protocol):
         # Requests that wait for their replies.
         self._in_flight_bytes = 0
         self._in_flight = 0
-        self._waiting: set[Deferred[Any]] = set()
+        self._waiting: dict[Deferred[Any], bool] = {}  # whether it is a poll
         self._held = HeldSends(gateway, self._account)
         self._reading = True
         self._slow = False  # the process has too much to do
@@ -267,7 +268,7 @@ class RemotingProtocol(Protocol):
         if isinstance(result, Deferred):
             if operation.command in _FORGETFUL:
                 request = _outline(request)
-            self._waiting.add(result)
+            self._waiting[result] = operation.command in _FORGETFUL
             result.addBoth(self._waited, result)
             result.addCallbacks(
                 self._reply,
@@ -341,7 +342,7 @@ class RemotingProtocol(Protocol):
         return enter(namespace, command)
 
     def _waited(self, result: Any, deferred: Deferred[Any]) -> Any:
-        self._waiting.discard(deferred)
+        self._waiting.pop(deferred, None)
         return result
 
     def _account(self, count: int, size: int) -> None:
@@ -371,7 +372,10 @@ class RemotingProtocol(Protocol):
         if self._closed:
             return
         error = failure.value
-        if isinstance(error, GatewayError):
+        if self._going_away and operation.command in _FORGETFUL:
+            if not self._answer_go_away(request):
+                self._refused(_LEAVING, request, operation)
+        elif isinstance(error, GatewayError):
             self._refused(error, request, operation)
         else:
             log.failure("{operation} failed", failure=failure, operation=operation.name)
@@ -578,6 +582,10 @@ class RemotingProtocol(Protocol):
         self._drain_since = self._seconds()
         self._drain_deadline = self._drain_since + deadline
         self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
+        # Who waits for messages asks elsewhere at once, or after the 3 s that it waits after an error: by then it has been
+        # left. Go's client would wait for an answer to a poll until its time is over, whatever becomes of the connection.
+        for deferred in [one for one, polls in self._waiting.items() if polls]:
+            deferred.cancel()
 
     def _check_drained(self) -> None:
         busy = bool(self._in_flight or self._held or self._unsent or self._backlog)

@@ -479,6 +479,17 @@ def test_draining_leaves_a_busy_client_between_two_of_its_requests(client: Clien
     assert client.transport.disconnecting and len(client.received()) == 1
 
 
+@pytest.mark.parametrize(("version", "code"), [(513, 1500), (409, 14), (0, 14)])
+def test_draining_answers_who_waits_for_messages(client: Client, version: int, code: int) -> None:
+    """Go's client waits for the answer to a poll for as long as it set, also when the connection has ended."""
+    cancelled: list[object] = []
+    client.gateway.replies[PullMessages] = lambda context, command: Deferred(cancelled.append)
+    client.send(11, PULL, version=version)
+    assert not client.received()
+    client.gateway.sessions[0].drain(30, "restart")
+    assert [one.code for one in client.received()] == [code] and len(cancelled) == 1
+
+
 def test_draining_ends_at_its_deadline(client: Client) -> None:
     client.gateway.replies[SendMessages] = lambda context, command: Deferred()
     client.gateway.sessions[0].drain(5, "restart")
