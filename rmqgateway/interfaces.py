@@ -363,6 +363,9 @@ class IPassthroughLink(Interface):
     def waiting() -> int:
         """How many requests are unanswered, without those that wait for messages."""
 
+    def dismiss(reason: str) -> None:
+        """Answer pulls that wait with SERVICE_NOT_AVAILABLE: they take nothing, and can be asked again elsewhere."""
+
     def close() -> None:
         """The client is gone."""
 

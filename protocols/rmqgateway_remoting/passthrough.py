@@ -327,6 +327,8 @@ class PassthroughProtocol(Protocol):
         self._drain_since = self._seconds()
         self._drain_deadline = self._drain_since + deadline
         self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
+        # Clients ask again after 3 s; Go's would wait for an answer, whatever becomes of the connection.
+        self._link.dismiss(reason)
 
     def _check_drained(self) -> None:
         busy = bool(self._link.waiting())

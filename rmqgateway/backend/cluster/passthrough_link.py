@@ -51,6 +51,8 @@ _HELD = frozenset(
         )
     }
 )
+#: Those of them that take nothing: other ones are the client's, answered or not.
+_PULLS = frozenset({int(RequestCode.PULL_MESSAGE), int(RequestCode.LITE_PULL_MESSAGE)})
 #: Of broker frames: Apache's limit is the client's, 16 MiB; a pull of 32 bodies of 4 MB is cut by the broker long before.
 _MAX_ANSWER = 64 * 1024 * 1024
 
@@ -135,6 +137,14 @@ class BrokerLink:
 
     def waiting(self) -> int:
         return sum(1 for code, _ in self._pending.values() if code not in _HELD)
+
+    def dismiss(self, reason: str) -> None:
+        pulls = [opaque for opaque, (code, _) in self._pending.items() if code in _PULLS]
+        for opaque in pulls:
+            del self._pending[opaque]  # the broker's own answer is dropped
+        if pulls:
+            code = int(ResponseCode.SERVICE_NOT_AVAILABLE)
+            self._client.answered(b"".join([error_frame(opaque, code, reason) for opaque in pulls]))
 
     def close(self) -> None:
         self._closed = True

@@ -354,6 +354,9 @@ class NamesLink:
     def waiting(self) -> int:
         return self._under_way
 
+    def dismiss(self, reason: str) -> None:
+        """See IPassthroughLink: nobody waits for messages at a name server."""
+
     def close(self) -> None:
         self._closed = True
 

@@ -340,6 +340,16 @@ def test_a_drain_does_not_wait_for_pulls_that_wait() -> None:
     assert pair.client.disconnecting
 
 
+def test_a_drain_answers_pulls_that_wait_and_leaves_pops_alone() -> None:
+    """Go's client waits for the answer to a pull whatever becomes of the connection; a pop may have taken messages."""
+    pair = Pair().connect()
+    pair.protocol.dataReceived(encode_request(11, 8, {"topic": "T"}) + encode_request(200050, 9, {"topic": "T"}))
+    pair.gateway.drain(10.0, "the gateway is shutting down")
+    assert [(each.opaque, each.code) for each in pair.client.commands()] == [(8, ResponseCode.SERVICE_NOT_AVAILABLE)]
+    pair.upstream.dataReceived(encode_response(8, 19) + encode_response(9, 209))
+    assert [(each.opaque, each.code) for each in pair.client.commands()] == [(9, 209)]
+
+
 def test_a_drain_has_an_end() -> None:
     pair = Pair().connect()
     pair.protocol.dataReceived(SEND)
