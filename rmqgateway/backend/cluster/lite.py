@@ -105,8 +105,10 @@ class LiteTopics(Component):
         """The client id under which a receive takes lite topics, or "": it takes the topic itself."""
         if not command.lite_topics:
             return command.client_id if (command.group, command.topic, command.client_id) in self._clients else ""
-        # The client names them each time: the gateway is a client for all that name the same.
-        names = hashlib.sha256("\n".join(sorted(command.lite_topics)).encode()).hexdigest()[:16]
+        # The client names them each time: the gateway is a client for all that name the same, in one group of one topic. Brokers
+        # know a subscription by the client's id alone.
+        named = "\n".join((command.group, command.topic, *sorted(command.lite_topics)))
+        names = hashlib.sha256(named.encode()).hexdigest()[:16]
         client_id = f"{self._members.client_id}-{names}"
         key = (command.group, command.topic, client_id)
         now = self.core.reactor.seconds()

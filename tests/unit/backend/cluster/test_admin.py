@@ -235,6 +235,20 @@ def test_lite_topics_are_told_to_brokers_and_received_from() -> None:
     assert told["action"] == "COMPLETE_REMOVE"
 
 
+def test_groups_that_name_the_same_lite_topics_are_different_clients() -> None:
+    """Brokers keep lite subscriptions by client id alone: of one id, each group would be given what the other's are."""
+    world = World()
+    world.topics["U"] = 4
+    server = world.servers[A]
+    server.script[RequestCode.LITE_SUBSCRIPTION_CTL] = lambda _: OK
+    server.script[RequestCode.POP_LITE_MESSAGE] = lambda _: (int(ResponseCode.POLLING_TIMEOUT), {}, b"")
+    clients = []
+    for group, topic in (("G", "T"), ("H", "T"), ("G", "U")):
+        world.do(ReceiveMessages(group, topic, lite_topics=("chat",)))
+        clients.append(server.last(RequestCode.POP_LITE_MESSAGE).ext_fields["clientId"])
+    assert len(set(clients)) == 3
+
+
 def test_lite_topics_named_with_each_receive_are_told_once() -> None:
     world = World()
     server = world.servers[A]
