@@ -80,10 +80,10 @@ signal ends it at once; nothing acknowledged is lost by that.
 
 Clients are told in their protocol's words: Remoting clients newer than 5.3.1 by GO_AWAY, others are left between two requests;
 gRPC clients by `ReconnectEndpoints` and GOAWAY; WebSockets by 1012; HTTP by `Connection: close`. Before a cluster, restart
-gateways one after the other behind a balancer of TCP connections: nobody notices. With the local backend clients that come
-meanwhile are refused, and most libraries give up their retries within milliseconds, unless somebody else keeps the socket: a
-`.socket` unit of systemd and `--listen systemd:domain=INET:index=0`. They then wait for as long as the restart takes, about two
-seconds, which is within the 3 s that official clients give a send by default.
+gateways one after the other behind a balancer of TCP connections ([cluster.md](cluster.md)). With the local backend clients that
+come meanwhile are refused, and most libraries give up their retries within milliseconds, unless somebody else keeps the socket:
+a `.socket` unit of systemd and `--listen systemd:domain=INET:index=0`. They then wait for as long as the drain (1 to 2 s where
+clients are idle or quick) and the next start take; official clients give a send 3 s by default.
 """
 
 

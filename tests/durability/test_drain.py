@@ -102,7 +102,7 @@ class Http1:
 class Telemetry:
     """A gRPC client's stream over HTTP/2, frame by frame. :ivar frames: (type, flags, payload), until the connection's end."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, client_id: str = "drained") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self.frames: list[tuple[int, int, bytes]] = []
@@ -110,7 +110,7 @@ class Telemetry:
         http2.initiate_connection()
         fields = {":method": "POST", ":scheme": "http", ":authority": "localhost", "te": "trailers",
                   ":path": "/apache.rocketmq.v2.MessagingService/Telemetry", "content-type": "application/grpc",
-                  "x-mq-client-id": "drained", "x-mq-language": "JAVA"}  # fmt: skip
+                  "x-mq-client-id": client_id, "x-mq-language": "JAVA"}  # fmt: skip
         http2.send_headers(1, sorted(fields.items()))
         settings = v2.Settings(client_type=v2.PRODUCER, publishing=v2.Publishing(topics=[v2.Resource(name=TOPIC)]))
         data = service.TelemetryCommand(settings=settings).SerializeToString()
@@ -208,6 +208,7 @@ def test_each_protocol_is_told_and_nothing_acknowledged_is_lost(tmp_path: Path) 
             prober, telemetry, page, modern = Http1(port), Telemetry(port), WebSocket(port), Client(port)
             assert prober.ask("/readyz")[0] == 200
             busy = _half_a_request(port)
+            Telemetry(port, "killed").socket.close()  # without a word; the gateway thinks that it may come back
             assert modern.ask(sending(TOPIC, 0, b"modern")).code == 0
             while len(sender.acknowledged) < 100:
                 time.sleep(0.01)

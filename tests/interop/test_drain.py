@@ -170,7 +170,7 @@ def test_two_gateways_before_a_cluster_are_restarted_one_after_the_other(tmp_pat
             gateway.await_ready((host, ports[0]))
         balancer = Balancer(hosts, ports)
         load = Load(f"127.0.0.1:{ports[0]}", "rolled_", tmp_path)
-        load.await_more(30, 60)
+        load.await_more(20, 60)
         drains, downs = [], []
         for host, gateway in zip(hosts, gateways, strict=True):
             began = time.monotonic()
@@ -179,7 +179,7 @@ def test_two_gateways_before_a_cluster_are_restarted_one_after_the_other(tmp_pat
             gateway.start()
             gateway.await_ready((host, ports[0]))
             downs.append(time.monotonic() - began)
-            load.await_more(30, 60)
+            load.await_more(20, 60)
         load.await_all(60)
         output = "\n".join(gateway.output() for gateway in gateways)
         _note("two gateways", load, drains, downs)
