@@ -90,12 +90,12 @@ class FailingDisk(Disk):
         return 0.1
 
     def power_off(self, chance: random.Random) -> None:
-        """Undo some of the writes that were not synced, then be as new."""
+        """Undo any of the writes that were not synced, as a disk may that writes in an order of its own; be as new."""
         for inode, (fd, writes) in list(self._unsynced.items()):
-            # A first part of them stays. Any other subset, which a disk may leave too, is the matter of tests/durability.
-            kept = chance.randint(0, len(writes))
-            for at, before in reversed(writes[kept:]):
-                os.pwrite(fd, before, at)
+            share = chance.random()
+            for at, before in reversed(writes):
+                if chance.random() < share:
+                    os.pwrite(fd, before, at)
             self._forget(inode)
         self.fail_at = None
         self.dead = False

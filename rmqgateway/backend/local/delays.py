@@ -70,8 +70,8 @@ class Delays(Component):
         draft.queue_id = level - 1
         return self.writer.put(draft)
 
-    def deliver(self, message: bytes) -> None:
-        """Put a message whose time has come into its own topic; one whose topic is gone goes with it.
+    def deliver(self, message: bytes) -> int:
+        """Put a message whose time has come into its own topic: its position; -1: its topic is gone, and it goes with it.
 
         :raise StoreError: nothing was done.
         """
@@ -82,19 +82,20 @@ class Delays(Component):
                 "a delayed message of topic {topic} is dropped: the topic is gone",
                 topic=draft.named.get("REAL_TOPIC"),
             )
-            return
+            return -1
         queue_id = draft.named.get("REAL_QID", "0")
         draft.topic = topic
         draft.queue_id = (int(queue_id) if queue_id.isdigit() else 0) % topic.write_queues
         draft.unset("DELAY", "TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS")
         try:
-            self.writer.put(draft)
+            return self.writer.put(draft).physical_offset
         except StoreError:
             raise
         except GatewayError as error:
             _log.error(
                 "a delayed message of topic {topic} is dropped: {error}", topic=topic.name, error=error
             )
+            return -1
 
     # Retention (see `Keeper`): a level's messages go out in the order of their queue, so they stay until they are out.
 
@@ -123,10 +124,10 @@ class Delays(Component):
     def snapshot(self) -> Iterable[bytes]:
         return [_encode((1, level, offset)) for level, offset in self.offsets.items()]
 
-    def delivered(self, level: int, offset: int) -> None:
-        """Everything of a level before `offset` was put where it belongs."""
+    def delivered(self, level: int, offset: int, needs: int) -> None:
+        """Everything of a level before `offset` was put where it belongs, this time from position `needs` on."""
         self.offsets[level] = offset
-        self.core.store.append_state(StateKind.DELAYS, _encode((1, level, offset)))
+        self.core.store.append_state(StateKind.DELAYS, _encode((1, level, offset)), needs)
 
 
 class _Level:
@@ -178,6 +179,7 @@ class _Level:
         messages = stored.read(offset, _BATCH, _BATCH_BYTES)
         pause: float | None = 0.0 if offset < stored.max_offset else None
         now = owner.core.now_ms()
+        put = -1
         try:
             for message in messages:
                 ahead: float = store_timestamp(message) + self._delay_ms - now
@@ -186,13 +188,15 @@ class _Level:
                 if ahead > 0:
                     pause = ahead / 1000
                     break
-                owner.deliver(message)
+                at = owner.deliver(message)
+                if put < 0:
+                    put = at
                 offset = queue_offset(message) + 1
             else:
                 if not messages:
                     offset = min(offset + _BATCH, stored.max_offset)  # damaged records
             if offset > first:
-                owner.delivered(self._number, offset)
+                owner.delivered(self._number, offset, put)
         except StoreError as error:
             _log.warn("delay level {number} waits: {error}", number=self._number, error=error)
             pause = _PAUSE

@@ -43,6 +43,7 @@ class Offsets(Component):
         self._groups = groups
         self._table: dict[str, dict[str, dict[int, int]]] = {}
         self._dirty: dict[str, dict[tuple[str, int], int]] = {}
+        self._needs = -1
         self._waiting: list[Deferred[None]] = []
         self._timer: IDelayedCall | None = None
         self._soon = False
@@ -70,8 +71,13 @@ class Offsets(Component):
                 return queues.get(queue_id, -1)
         return -1
 
-    def record(self, group: str, topic: str, queue_id: int, offset: int) -> None:
-        """Note where a group is; it will be durable soon, and nobody waits for that."""
+    def record(self, group: str, topic: str, queue_id: int, offset: int, needs: int = -1) -> None:
+        """Note where a group is; it will be durable soon, and nobody waits for that.
+
+        :param needs: see `IMessageStore.append_state`: copies of what lies before `offset`.
+        """
+        if needs >= 0 and self._needs < 0:
+            self._needs = needs
         if self._set(group, topic, queue_id, offset):
             self._note(group, topic, queue_id, offset)
             if self._timer is None:
@@ -222,9 +228,10 @@ class Offsets(Component):
 
     def _append_dirty(self) -> None:
         dirty, self._dirty = self._dirty, {}
+        needs, self._needs = self._needs, -1
         for group, changes in dirty.items():
             triples = [(topic, queue_id, offset) for (topic, queue_id), offset in changes.items()]
-            self.core.store.append_state(StateKind.OFFSETS, _encode((1, group, triples)))
+            self.core.store.append_state(StateKind.OFFSETS, _encode((1, group, triples)), needs)
 
     def _topic_deleted(self, topic: Topic) -> None:
         for group in self.groups_of(topic.name):

@@ -1,7 +1,8 @@
 """Moving messages between a topic and a group's retry and dead-letter topics, for consuming by receive.
 
-Each move appends a copy; the caller settles the original in the same group of the store, so a crash leaves either both or
-none. A topic that is not there yet is created first: then the answer is "not now", and the caller is woken to try again.
+Each move appends a copy; the caller settles the original in the same group of the store and says that this needs the copy
+(`PopMoves.first`), so a crash leaves both, none, or the copy beside its original. A topic that is not there yet is created
+first: then the answer is "not now", and the caller is woken to try again.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ _log = Logger()
 
 
 class PopMoves:
-    """Copies messages to where their next attempt, or nobody, waits for them."""
+    """Copies messages to where their next attempt, or nobody, waits for them.
+
+    :ivar first: the position of the first copy since the caller set it to -1.
+    """
 
     def __init__(self, core: Core, topics: Topics, writer: Writer, statistics: Statistics) -> None:
         self._core = core
         self._topics = topics
         self._writer = writer
         self._statistics = statistics
+        self.first = -1
 
     def to_dead_letters(
         self, group: str, message: bytes, reconsume_times: int, again: Callable[[], None]
@@ -64,7 +69,9 @@ class PopMoves:
         if topic is None:
             return False
         draft.topic, draft.queue_id = topic, 0
-        self._writer.put(draft)
+        put = self._writer.put(draft)
+        if self.first < 0:
+            self.first = put.physical_offset
         return True
 
     def _put(self, topic: Topic, message: bytes, reconsume_times: int, **properties: str) -> None:
@@ -77,7 +84,9 @@ class PopMoves:
         for name, value in properties.items():
             draft.set(name, value)
         draft.reconsume_times = reconsume_times
-        self._writer.put(draft)
+        put = self._writer.put(draft)
+        if self.first < 0:
+            self.first = put.physical_offset
 
     def _topic(self, name: str, again: Callable[[], None]) -> Topic | None:
         topic = self._topics.ensure(TopicConfig(name, 1, 1))

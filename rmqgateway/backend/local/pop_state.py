@@ -74,8 +74,8 @@ class PopState:
 
     # Changes: made and appended.
 
-    def _append(self, change: list[Any]) -> None:
-        self._store.append_state(int(StateKind.POP), _VERSION + _encode(change))
+    def _append(self, change: list[Any], needs: int = -1) -> None:
+        self._store.append_state(int(StateKind.POP), _VERSION + _encode(change), needs)
 
     def delivered(
         self,
@@ -91,10 +91,12 @@ class PopState:
         self._delivered(group, topic_number, pop_time, visible_at, rows, receiver)
         self._append([_DELIVERED, group, topic_number, pop_time, visible_at, rows])
 
-    def settled(self, group: str, topic_number: int, queue_id: int, offsets: list[int]) -> None:
-        """These are acknowledged, or dealt with in another way."""
+    def settled(
+        self, group: str, topic_number: int, queue_id: int, offsets: list[int], needs: int = -1
+    ) -> None:
+        """These are acknowledged, or dealt with in another way: copied to `needs` and behind (`PopMoves.first`)."""
         self._settled(group, topic_number, queue_id, offsets)
-        self._append([_SETTLED, group, topic_number, queue_id, offsets])
+        self._append([_SETTLED, group, topic_number, queue_id, offsets], needs)
 
     def changed(
         self, group: str, topic_number: int, queue_id: int, offset: int, pop_time: int, visible_at: int
@@ -113,10 +115,10 @@ class PopState:
         self._reset(group, topic_number, queue_id, offset)
         self._append([_RESET, group, topic_number, queue_id, offset])
 
-    def dropped(self, group: str, topic_number: int) -> None:
+    def dropped(self, group: str, topic_number: int, needs: int = -1) -> None:
         """The group's place in a topic is given up."""
         if self.places.pop((group, topic_number), None) is not None:
-            self._append([_DROPPED, group, topic_number])
+            self._append([_DROPPED, group, topic_number], needs)
 
     def topic_dropped(self, topic_number: int) -> None:
         """A topic is gone."""

@@ -287,9 +287,10 @@ class Popping(Component):
             queue = topic.queue(queue_id)
             if before >= queue.stored.max_offset and not receive.fifo and not popped.has_due(picker.now):
                 continue  # most queues, most of the time
+            self.moves.first = -1
             picked, taken, gone = pick(queue, popped, picker, not messages and not found)
             if gone:
-                self.state.settled(command.group, topic.number, queue_id, gone)
+                self.state.settled(command.group, topic.number, queue_id, gone, self.moves.first)
             if picked or taken.next_offset != before or taken.passed_over:
                 found.append((picked, taken))
                 pop_time = popped.next_pop_time(taken.offsets, pop_time)
@@ -487,6 +488,7 @@ class Popping(Component):
             return None
         topic, popped = found
         created: Deferred[None] = Deferred()
+        self.moves.first = -1
         for message in topic.queue(handle.queue_id).stored.read(handle.offset, 1, 1):
             if topic.name != command.topic:
                 message = _with_topic(message, command.topic)
@@ -495,7 +497,9 @@ class Popping(Component):
                 command.group, message, attempts, lambda: created.callback(None)
             ):
                 return created.addCallback(lambda _: self._forward_again(context, command))
-        self.state.settled(command.group, topic.number, handle.queue_id, [handle.offset])
+        self.state.settled(
+            command.group, topic.number, handle.queue_id, [handle.offset], self.moves.first
+        )
         return self._then_wake(command.group, (topic,), None)
 
     def _forward_again(self, context: Context, command: ForwardToDeadLetterQueue) -> Any:
@@ -532,6 +536,7 @@ class Popping(Component):
         if retry is None:
             return
         for queue in retry.readable_queues():
+            self.moves.first = -1
             stored = queue.stored
             first = start = max(self.offsets.get(group, retry.name, queue.queue_id), stored.min_offset)
             if start >= stored.max_offset:
@@ -541,7 +546,7 @@ class Popping(Component):
                     break
                 start = stored_message.queue_offset(message) + 1
             if start != first:
-                self.offsets.record(group, retry.name, queue.queue_id, start)
+                self.offsets.record(group, retry.name, queue.queue_id, start, self.moves.first)
 
     def _mode_begins(self, group: str, topic_name: str, mode: ConsumeMode) -> None:
         topic = self.topics.get(topic_name)
@@ -555,6 +560,7 @@ class Popping(Component):
             popped_queues = None if origin is None else self.state.places.get((group, origin.number))
             if origin is None or popped_queues is None:
                 continue
+            self.moves.first = -1
             for queue_id, popped in popped_queues.items():
                 stored = origin.queue(queue_id).stored
                 waiting = sorted(popped.entries)
@@ -570,10 +576,10 @@ class Popping(Component):
                             group, message, times, lambda: self._hand_over_to_pull(group, topic)
                         ):
                             return
-                    self.state.settled(group, origin.number, queue_id, [offset])
+                    self.state.settled(group, origin.number, queue_id, [offset], self.moves.first)
                 end = popped.next_offset if origin is topic else stored.max_offset
-                self.offsets.record(group, origin.name, queue_id, end)
-            self.state.dropped(group, origin.number)
+                self.offsets.record(group, origin.name, queue_id, end, self.moves.first)
+            self.state.dropped(group, origin.number, self.moves.first)
             self._places.pop((group, origin.number), None)
 
     def reset(self, group: str, topic: Topic, queue_id: int, offset: int) -> None:

@@ -74,7 +74,7 @@ class Timers(Component):
         draft.topic, draft.queue_id = waiting, 0
         put = self._writer.put(draft)
         when = self.wheel.add(deliver_ms, put.queue_offset)
-        self._append([_ADDED, when, put.queue_offset])
+        self._append([_ADDED, when, put.queue_offset], put.physical_offset)
         self._plan()
         handle = _format_recall(real_topic.name, self.core.settings.broker_name, when, put.unique_key)
         return SendResult(real_queue, put.queue_offset, put.physical_offset, put.unique_key, handle)
@@ -102,8 +102,8 @@ class Timers(Component):
             Code.MESSAGE_NOT_FOUND, "no delayed message waits under this recall handle; it may be delivered"
         )
 
-    def _append(self, change: list[Any]) -> None:
-        self.core.store.append_state(int(StateKind.TIMERS), _VERSION + _encode(change))
+    def _append(self, change: list[Any], needs: int = -1) -> None:
+        self.core.store.append_state(int(StateKind.TIMERS), _VERSION + _encode(change), needs)
 
     # Firing.
 
@@ -116,12 +116,15 @@ class Timers(Component):
     def _fire(self) -> None:
         try:
             due = self.wheel.due(self.core.now_ms(), _BATCH)
+            first = -1
             for when, offset, recalled in due:
                 if not recalled:
-                    self._deliver(offset)
+                    put = self._deliver(offset)
+                    if first < 0:
+                        first = put
                 self.wheel.fire(when, offset)
             if due:
-                self._append([_FIRED, due[-1][0], due[-1][1]])
+                self._append([_FIRED, due[-1][0], due[-1][1]], first)
         except StoreError as error:
             # Nothing is lost: the timers that did not fire are still there.
             _log.warn("delayed messages wait, since the store takes none: {reason}", reason=str(error))
@@ -129,7 +132,8 @@ class Timers(Component):
             return
         self._plan()
 
-    def _deliver(self, offset: int) -> None:
+    def _deliver(self, offset: int) -> int:
+        """Append one message to its real queue: its position, or -1 if that cannot be."""
         waiting = self._topics.find(TIMER_TOPIC)
         for message in waiting.queue(0).stored.read(offset, 1, 1):
             if stored_message.queue_offset(message) != offset:
@@ -139,16 +143,16 @@ class Timers(Component):
             queue_id = draft.named.get(_REAL_QUEUE, "0")
             if topic is None or not queue_id.isdigit():
                 _log.warn("a delayed message's topic is gone; it is left in {topic}", topic=TIMER_TOPIC)
-                return
+                return -1
             draft.unset(_REAL_TOPIC, _REAL_QUEUE)
             draft.set(_OUT, str(self.core.now_ms()))
             draft.topic = topic
             draft.queue_id = int(queue_id) % max(topic.write_queues, topic.read_queues, 1)
-            self._writer.put(draft)
-            return
+            return self._writer.put(draft).physical_offset
         _log.error(
             "the delayed message at offset {offset} of {topic} is gone", offset=offset, topic=TIMER_TOPIC
         )
+        return -1
 
     # Retention (see `Keeper`): a message that waits is stored again before its segment goes.
 
@@ -166,14 +170,17 @@ class Timers(Component):
                 if last < 0:
                     break
                 moved: list[int] = []
+                first = -1
                 for when, offset in pairs:
                     for message in stored.read(offset, 1, 1):
                         if stored_message.queue_offset(message) == offset:
                             put = self._writer.put(Draft.from_stored(message, waiting, 0))
                             moved += (when, put.queue_offset)
+                            if first < 0:
+                                first = put.physical_offset
                 self._moved(second, last, moved)
                 # One record: after a crash either the old ones wait or the new ones.
-                self._append([_MOVED, second, last, moved])
+                self._append([_MOVED, second, last, moved], first)
                 yield
             if not number % 1000:
                 yield

@@ -111,7 +111,7 @@ class Transactions(Component):
         """A half message was stored: its first check comes after this delay."""
         check_at = self.core.now_ms() + delay_ms
         self._prepared(put.queue_offset, put.unique_key, check_at)
-        self._append([_PREPARED, put.queue_offset, put.unique_key, check_at])
+        self._append([_PREPARED, put.queue_offset, put.unique_key, check_at], put.physical_offset)
         self._plan()
 
     def resume_transaction(self, context: Context, command: ResumeTransaction) -> Deferred[None]:
@@ -160,9 +160,8 @@ class Transactions(Component):
             self._end(offset)
             raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message is gone (retention)")
         self._check_caller(context, command, message)
-        if command.resolution == TransactionResolution.COMMIT:
-            self._deliver(message)
-        self._end(offset)
+        put = self._deliver(message) if command.resolution == TransactionResolution.COMMIT else -1
+        self._end(offset, put)
         return self.core.durable(None)
 
     def _offset(self, command: EndTransaction) -> int:
@@ -204,8 +203,8 @@ class Transactions(Component):
                 return message
         return None
 
-    def _deliver(self, message: bytes) -> None:
-        """Append the real message."""
+    def _deliver(self, message: bytes) -> int:
+        """Append the real message: its position."""
         half = self._topics.find(HALF_TOPIC)
         draft = Draft.from_stored(message, half, 0)
         topic = self._topics.get(draft.named.get(_REAL_TOPIC, ""))
@@ -219,11 +218,11 @@ class Transactions(Component):
         draft.sys_flag = draft.sys_flag & ~12 | TransactionResolution.COMMIT
         draft.topic = topic
         draft.queue_id = queue_id % max(topic.write_queues, topic.read_queues, 1)
-        self._writer.put_or_delay(draft)
+        return self._writer.put_or_delay(draft).physical_offset
 
-    def _end(self, offset: int) -> None:
+    def _end(self, offset: int, needs: int = -1) -> None:
         self._ended(offset)
-        self._append([_ENDED, offset, "", 0])
+        self._append([_ENDED, offset, "", 0], needs)
 
     # Asking the producers.
 
@@ -299,9 +298,9 @@ class Transactions(Component):
             return
         if offset not in self._halves:
             return
-        self._writer.put(Draft.from_stored(message, discarded, 0))
+        put = self._writer.put(Draft.from_stored(message, discarded, 0))
         _log.warn("a half message of {group} was given up after its last check", group=_group(message))
-        self._end(offset)
+        self._end(offset, put.physical_offset)
 
     # Retention (see `Keeper`): an undecided half message is stored again before its segment goes.
 
@@ -321,7 +320,7 @@ class Transactions(Component):
             if half is not None and message is not None:
                 put = self._writer.put(Draft.from_stored(message, self._topics.find(HALF_TOPIC), 0))
                 self._moved(offset, put.queue_offset)
-                self._append([_MOVED, offset, "", put.queue_offset])
+                self._append([_MOVED, offset, "", put.queue_offset], put.physical_offset)
             if not number % 100:
                 yield
         self._plan()
@@ -336,8 +335,8 @@ class Transactions(Component):
 
     # State.
 
-    def _append(self, change: list[Any]) -> None:
-        self.core.store.append_state(int(StateKind.TRANSACTIONS), _VERSION + _encode(change))
+    def _append(self, change: list[Any], needs: int = -1) -> None:
+        self.core.store.append_state(int(StateKind.TRANSACTIONS), _VERSION + _encode(change), needs)
 
     def _prepared(self, offset: int, transaction_id: str, check_at: int, checks: int = 0) -> None:
         self._halves[offset] = _Half(transaction_id, check_at, checks)

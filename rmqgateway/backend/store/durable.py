@@ -239,19 +239,20 @@ class DurableStore:
             raise StoreError(self.refusal, Code.STORE_FULL if full else Code.STORE_FAILED)
         raise StoreError(f"topic number {queue.key >> 32} was dropped")
 
-    def append_state(self, kind: int, payload: bytes) -> None:
+    def append_state(self, kind: int, payload: bytes, needs: int = -1) -> None:
         """See IMessageStore. Goes on while the store is full, as long as there is a segment to write to."""
-        self.append_record(STATE, kind, 0, payload)
+        self.append_record(STATE, kind, 0, payload, needs)
 
-    def append_record(self, kind: int, sub: int, topic: int, payload: bytes) -> None:
-        """Add a record that is not a message."""
+    def append_record(self, kind: int, sub: int, topic: int, payload: bytes, needs: int = -1) -> None:
+        """Add a record that is not a message. In place of a queue it says how far back what it needs begins, or 0."""
         if self.failed is not None or not self._opened or self._closing is not None:
             raise StoreError(self.failed or self.refusal or "the store is not open")
         size = RECORD_HEADER + len(payload)
         if self.tail + size > self.limit:
             self.roll(size)
         group = self.group
-        group.parts += (frame(kind, sub, topic, 0, self.tail, payload), payload)
+        back = min(self.tail - needs, 0xFFFFFFFF) if needs >= 0 else 0
+        group.parts += (frame(kind, sub, topic, back, self.tail, payload), payload)
         self.tail += size
         group.size += size
         if group.size >= self.group_bytes or not self.scheduled:

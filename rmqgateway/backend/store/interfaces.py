@@ -160,8 +160,12 @@ class IMessageStore(Interface):
         :raise StoreError: the store failed.
         """
 
-    def append_state(kind: int, payload: bytes) -> None:
+    def append_state(kind: int, payload: bytes, needs: int = -1) -> None:
         """Add a change of state to the group being collected.
+
+        :param needs: the position of the first message appended in this turn without which the change must not stand (a
+            copy whose original this settles). A disk that loses power in the middle of a group keeps any part of it: where
+            anything from there to the change cannot be read, `open` leaves the change out.
 
         Goes on while the store is full (acknowledgements must), as long as there is any room in a segment.
 

@@ -242,7 +242,7 @@ class MemoryStore:
             del self.contents.queues[key]
         self.contents.dropped.add(topic_number)
 
-    def append_state(self, kind: int, payload: bytes) -> None:
+    def append_state(self, kind: int, payload: bytes, needs: int = -1) -> None:
         """See IMessageStore."""
         self.check_usable()
         self._collect(lambda: self.contents.log.append((kind, payload)))

@@ -34,7 +34,7 @@ SEGMENT_HEADER = 64
 
 #: Kinds of records.
 MESSAGE = 1  # topic, queue; payload: the stored message
-STATE = 2  # sub: the state kind; payload: the owner's
+STATE = 2  # sub: the state kind; queue: how many bytes back what it needs begins, or 0; payload: the owner's
 META = 3  # payload: changes of the metadata; written twice (sub 0 and 1), so one flipped bit cannot lose a topic
 DROP = 4  # topic: all its queues are forgotten
 END = 5  # the rest of this segment is unused

@@ -26,6 +26,7 @@ from rmqgateway.backend.store.records import (
     MAGIC_BYTES,
     MESSAGE,
     META,
+    PAD,
     RECORD_HEADER,
     SEGMENT_HEADER,
     STATE,
@@ -226,6 +227,8 @@ class Recovery:
     def __init__(self, store: DurableStore) -> None:
         self._store = store
         self._from = 0
+        #: Where the last damage seen ends.
+        self._damaged = 0
 
     def run(self) -> None:
         """Bring the store to where it can append."""
@@ -319,11 +322,17 @@ class Recovery:
                 replay_message(buffer, topic, queue, begin, end)
 
         def handle(buffer: memoryview, position: int, record: Record) -> None:
-            if position >= start:
+            if scan.damage:
+                self._damaged = sum(scan.damage[-1])
+            if record.kind == PAD:
+                self._damaged = position + record.total
+            elif position >= start:
                 replay(buffer, position, record)
 
         scan = Scan(store, segment)
         scan.run(message, handle)
+        if not scan.ended:
+            self._damaged = segment.end  # of interest if another segment follows
         for position, length in scan.damage:
             self._put_pad(segment, position, length)
         return scan
@@ -482,7 +491,13 @@ class Recovery:
         store = self._store
         kind = record.kind
         if kind == STATE:
-            if record.sub in store.apply:
+            if record.queue and position - record.queue < self._damaged:
+                _log.warn(
+                    "a change of state kind {kind} at {position} is left out: what it needs cannot be read",
+                    kind=record.sub,
+                    position=position,
+                )
+            elif record.sub in store.apply:
                 payload = bytes(buffer[record.begin : record.end])
                 self._guard(lambda: store.apply[record.sub](payload), "apply", record.sub)
         elif kind == META:
