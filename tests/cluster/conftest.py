@@ -21,19 +21,34 @@ from tests.interop.toolchain import missing  # noqa: E402
 _SETTINGS = {**BROKER_SETTINGS, "maxMessageSize": str(256 << 10)}
 
 
-@pytest.fixture(scope="session")
-def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apache]:
-    """RocketMQ 5.5.0."""
+#: The newest release of 4.9 whose broker is published.
+_OLD = "4.9.4"
+
+
+def _cluster(tmp_path_factory: pytest.TempPathFactory, version: str) -> Iterator[Apache]:
     reason = missing("java", "mvn")
     if reason is not None:
         pytest.skip(reason)
-    made = Apache(tmp_path_factory.mktemp("cluster") / "apache", "5.5.0", _SETTINGS)
+    made = Apache(tmp_path_factory.mktemp("cluster") / "apache", version, _SETTINGS)
     made.patience = 180.0
     made.start()
     try:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apache]:
+    """RocketMQ 5.5.0."""
+    yield from _cluster(tmp_path_factory, "5.5.0")
+
+
+@pytest.fixture(scope="module")
+def old_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterGateway]:
+    """In front of RocketMQ 4.9."""
+    for old in _cluster(tmp_path_factory, _OLD):
+        yield from _started(old)
 
 
 @pytest.fixture(scope="session")

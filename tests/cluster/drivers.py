@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from twisted.internet.testing import StringTransport
 
+from rmqgateway.wire import stored_message
 from rmqgateway.wire.bodies import decode_body
 from rmqgateway.wire.bodies.routes import TopicRouteData
 from rmqgateway.wire.remoting import RemotingCommand
@@ -52,8 +53,9 @@ class PassthroughDriver(RemotingDriver):
         answer = super().ask(code, ext, body)
         if code is RequestCode.POP_LITE_MESSAGE:
             # Each is "kind place count", of which the count is what clients read.
-            counts = answer.ext_fields.get("orderCountInfo", "").split(";")
-            answer.ext_fields["orderCountInfo"] = ";".join(count.rpartition(" ")[2] for count in counts)
+            counts = [count.rpartition(" ")[2] for count in answer.ext_fields.get("orderCountInfo", "").split(";")]
+            size = len(stored_message.message_sizes(answer.body))
+            answer.ext_fields["orderCountInfo"] = ";".join(counts if len(counts) == size and all(counts) else ["0"] * size)
         return answer
 
     def receive_for(

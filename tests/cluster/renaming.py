@@ -81,10 +81,9 @@ class Renamed:
         return value
 
 
-class _RenamedPending:
-    """See `Pending`."""
-
+class _RenamedPending(Pending[Any]):
     def __init__(self, pending: Pending[Any], back: Callable[[Any], Any]) -> None:
+        # Nothing is asked but the other.
         self._pending = pending
         self._back = back
         self.cancel = pending.cancel

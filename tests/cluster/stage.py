@@ -6,6 +6,8 @@ import itertools
 import time
 from typing import Any
 
+from rmqgateway.commands import CreateGroups, CreateTopics, GroupConfig, TopicConfig
+from rmqgateway.message import MessageType
 from tests.cluster.renaming import Renamed
 from tests.cluster.world import ClusterGateway, ClusterWorld
 from tests.contract.driver import Driver, Stage
@@ -39,6 +41,14 @@ class ClusterStage(Stage):
 
     def operator(self) -> Any:
         return Renamed(CommandsDriver(self.world), self._suffix)
+
+    def make(self, what: str) -> None:
+        """What an administrator makes: the scenarios' topic, for transactions, or their group."""
+        operator = CommandsDriver(self.world)
+        if what == "topic":
+            operator.execute(CreateTopics((TopicConfig(f"orders{self._suffix}", 8, 8, message_type=MessageType.TRANSACTION),)))
+        else:
+            operator.execute(CreateGroups((GroupConfig(f"group{self._suffix}"),)))
 
     def restart(self) -> None:
         self.world = ClusterWorld(next(self._gateways), self._invisible_ms)
