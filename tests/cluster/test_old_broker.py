@@ -49,10 +49,17 @@ def _delayed(gateway: ClusterGateway, entry: str) -> None:
     assert cell.consume() == [], "not at once either"
 
 
+#: (kind, exit): gRPC's clients get messages in order when their group says so, which groups cannot say before 5.0.
+_NOT_KNOWN = {("fifo", "grpc"), ("fifo", "grpcweb")}
+
+
 @pytest.mark.parametrize("exit", EXITS)
 @pytest.mark.parametrize("entry", FRONT_ENDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_old_cell(kind: str, entry: str, exit: str, outcomes: dict[Name, BaseException | None]) -> None:
+    if (kind, exit) in _NOT_KNOWN:
+        assert "the rest waits for the first" in str(outcomes[kind, entry, exit])
+        return
     judge(outcomes[kind, entry, exit])
 
 

@@ -124,7 +124,7 @@ class RemotingDriver(Putting):
             int(found["queueId"]),
             int(found["queueOffset"]),
             offset,
-            found.get("transactionId", ""),
+            found.get("transactionId") or named["UNIQ_KEY"],
             found.get("recallHandle", ""),
             born,
             self._host,

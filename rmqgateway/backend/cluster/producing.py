@@ -384,7 +384,8 @@ class Producing(Component):
                 Code.UPSTREAM_ERROR, "the broker's answer to a send has no place of the message in it"
             ) from None
         recall = ext.get("recallHandle", "")
-        if self.transactions is not None and ext.get("transactionId") and int(sending.ext["f"]) & _TRANSACTION_BITS == _PREPARED:
+        # Brokers before 5.0 name no transactionId in their answer; it is the unique key.
+        if self.transactions is not None and int(sending.ext["f"]) & _TRANSACTION_BITS == _PREPARED:
             self.transactions.prepared(
                 sending.place, sending.command.topic, sending.ext["a"], keys[0], ids[0], offset, places[0]
             )

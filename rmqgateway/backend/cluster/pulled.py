@@ -76,6 +76,8 @@ class _Queue:
         self.committed = -1
         #: Everything not acknowledged, in order of offsets.
         self.held: dict[int, _Held] = {}
+        #: Serial -> offset of what was acknowledged last: to say so twice is fine.
+        self.settled: dict[int, int] = {}
         self.size = 0
         self.pulling: Deferred[None] | None = None
         self.gone = False
@@ -255,8 +257,16 @@ class Pulled(Component):
 
     async def acknowledge(self, context: Context, group: str, topic: str, text: str) -> None:
         """Acknowledge a message. :raise GatewayError: BAD_RECEIPT_HANDLE."""
+        if self._is_settled(group, topic, text):
+            return
         consumed, queue, held = self._find(group, topic, text)
         await self._done(consumed, queue, held)
+
+    def _is_settled(self, group: str, topic: str, text: str) -> bool:
+        handle = read_handle(text)
+        consumed = self._consumed.get((group, topic))
+        queue = None if consumed is None else consumed.queues.get((handle.broker_name, handle.queue_id))
+        return queue is not None and queue.settled.get(handle.start_offset) == handle.offset
 
     async def change(
         self, context: Context, group: str, topic: str, text: str, invisible_ms: int
@@ -291,6 +301,9 @@ class Pulled(Component):
     async def _done(self, consumed: _Consumed, queue: _Queue, held: _Held) -> None:
         if queue.held.pop(held.offset, None) is None:
             return
+        queue.settled[held.serial] = held.offset
+        if len(queue.settled) > _MAX_HELD:
+            del queue.settled[next(iter(queue.settled))]
         queue.size -= len(held.message)
         await self._commit(consumed, queue)
         self._wake(consumed)

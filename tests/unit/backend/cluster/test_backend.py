@@ -459,6 +459,17 @@ def test_a_half_message_holds_its_producer_group(named: dict[str, str], stored_a
     assert decode_properties(sent["i"].encode())["PGROUP"] == stored_as
 
 
+def test_a_half_message_at_a_broker_that_names_no_transaction() -> None:
+    """Brokers before 5.0 answer a half message without transactionId."""
+    world = World()
+    world.servers[A].script[RequestCode.SEND_MESSAGE_V2] = lambda _: (
+        0, {"msgId": "0A000001" + "00002A9F" + f"{77:016X}", "queueId": "1", "queueOffset": "5"}, b""
+    )  # fmt: skip
+    _half(world)
+    world.do(EndTransaction("T", "PG", 8, "K1"))
+    assert world.servers[A].last(RequestCode.END_TRANSACTION).ext_fields["commitLogOffset"] == "77"
+
+
 def test_a_transaction_of_another_gateway_is_ended_by_its_offsets() -> None:
     world = World(brokers=(A, B))
     world.servers[A].script[RequestCode.END_TRANSACTION] = lambda _: (1, {}, b"")

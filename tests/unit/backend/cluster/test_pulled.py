@@ -105,7 +105,16 @@ def test_what_is_received_is_acknowledged_by_the_groups_offset() -> None:
     assert world.offsets[0] == 2
     world.do(AckMessages("G", "T", (handle(third),)))
     assert world.offsets[0] == 3
-    assert world.do(AckMessages("G", "T", (handle(third),))).results[0].code == "BAD_RECEIPT_HANDLE"
+
+
+def test_acknowledging_twice_is_fine_but_not_with_an_older_handle() -> None:
+    world = Old()
+    world.put(0, b"a")
+    (old,) = world.receive()
+    changed = world.do(ChangeInvisibleDuration("G", "T", old.receipt_handle, 9000))
+    for _ in range(2):
+        assert world.do(AckMessages("G", "T", (changed.receipt_handle,))).results[0].code == ""
+    assert world.do(AckMessages("G", "T", (old.receipt_handle,))).results[0].code == "BAD_RECEIPT_HANDLE"
 
 
 def test_a_message_whose_time_is_over_comes_again_until_it_is_buried() -> None:
