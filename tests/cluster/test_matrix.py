@@ -31,7 +31,7 @@ _SAY_WHEN = ("remoting", "grpc", "grpcweb")
 #: So long may sending take on a busy machine.
 _SENDING_MS = 60_000
 #: Cells that play at the same time.
-_AT_ONCE = 216
+_AT_ONCE = 108
 
 
 class ClusterCell(Cell):
