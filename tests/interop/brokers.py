@@ -36,6 +36,8 @@ class BrokerCluster(Apache):
         super().__init__(directory, version, settings)
         self.brokers = brokers
         self.ports: dict[tuple[str, int], int] = {}
+        # Each of a broker's threads keeps a buffer of its own for messages of 4 MB: with less, requests stay unanswered.
+        self.direct_memory = "1g"
         self._name_server = name_server
 
     @property
