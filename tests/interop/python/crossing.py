@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from typing import Any
 
 from rocketmq import (
@@ -21,9 +22,19 @@ from rocketmq import (
 )
 
 
+_saying = threading.Lock()
+
+
+def say(line: str) -> None:
+    """Prints the line whole: the client's threads speak at the same time, and `print` writes the end of a line by itself."""
+    with _saying:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
 class Listener(MessageListener):
     def consume(self, message: Any) -> Any:
-        print("got", message.body.decode(), flush=True)
+        say("got " + message.body.decode())
         return ConsumeResult.SUCCESS
 
 
@@ -34,7 +45,7 @@ def main() -> None:
     consumer.startup()
     producer = Producer(configuration, (topic,), None, False)
     producer.startup()
-    print("ready", flush=True)
+    say("ready")
     for line in sys.stdin:
         message = Message()
         message.topic = topic
