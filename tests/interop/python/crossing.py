@@ -21,7 +21,6 @@ from rocketmq import (
     PushConsumer,
 )
 
-
 _saying = threading.Lock()
 
 
