@@ -6,16 +6,12 @@ the command that it is must be allowed. What is not known is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rmqgateway.context import Context
-from rmqgateway.eager import writer
 from rmqgateway.errors import GatewayError, WireError
 from rmqgateway.events import Event, GoAway
 from rmqgateway.interfaces import IPassthroughClient
@@ -23,20 +19,15 @@ from rmqgateway.namespaces import enter
 from rmqgateway.wire.remoting import FrameSplitter, decode_frame, encode_response
 from rmqgateway.wire.remoting_scan import scan
 from rmqgateway.wire.request_codes import ResponseCode, request_name
-from rmqgateway_remoting.convert_base import Peer
+from rmqgateway_remoting.connection import RemotingConnection
 from rmqgateway_remoting.credentials import credential_of
-from rmqgateway_remoting.draining import next_look
 from rmqgateway_remoting.errors import response_code
 from rmqgateway_remoting.passthrough_commands import command_of, meters_of
 from rmqgateway_remoting.versions import V5_3_1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from twisted.internet.interfaces import IDelayedCall
-
     from rmqgateway.frontend import ConnectionInformation
-    from rmqgateway.interfaces import IGateway, IPassthrough, IPassthroughLink, ISession
+    from rmqgateway.interfaces import IGateway, IPassthrough, IPassthroughLink
     from rmqgateway.wire.remoting_scan import Scan
     from rmqgateway_remoting.frontend import RemotingSettings
 
@@ -45,9 +36,9 @@ __all__ = ["PassthroughProtocol"]
 log = Logger(namespace="rmqgateway.remoting")
 
 
-@implementer(IPushProducer, IPassthroughClient)
-class PassthroughProtocol(Protocol):
-    """The client's half. As IPushProducer it is asked by its transport to write no more for now."""
+@implementer(IPassthroughClient)
+class PassthroughProtocol(RemotingConnection):
+    """The client's half."""
 
     def __init__(
         self,
@@ -56,58 +47,17 @@ class PassthroughProtocol(Protocol):
         connection: ConnectionInformation,
         settings: RemotingSettings,
     ) -> None:
-        self._gateway = gateway
+        super().__init__(gateway, connection, settings)
         self._passthrough = passthrough
-        self._connection = connection
-        self._settings = settings
-        self._seconds: Callable[[], float] = gateway.reactor.seconds
         self._splitter = FrameSplitter(settings.max_frame, settings.max_header)
         # Codes that this connection's server takes, as far as they were asked for.
         self._taken: set[int] = set()
         # Set when the connection is made.
-        self._session: ISession
-        self._peer: Peer
         self._link: IPassthroughLink
-        self._transport: Any
-        self._write: Callable[[bytes], None]
-        self._opened = False
-        self._closed = False
-        self._going_away = False
-        self._blocked_since = 0.0
-        self._blocked = False
-        self._stall_timer: IDelayedCall | None = None
-        self._idle_timer: IDelayedCall | None = None
-        self._drain_timer: IDelayedCall | None = None
-        self._drain_since = self._drain_deadline = 0.0
-        self._reading = True
 
-    # What Twisted calls.
-
-    def connectionMade(self) -> None:
-        """See IProtocol."""
-        self._transport = self.transport
-        gateway = self._gateway
-        try:
-            session = gateway.open_session(
-                "remoting",
-                self._connection.peer,
-                self._connection.advertised,
-                self._deliver,
-                self._drain,
-                self._cut,
-            )
-        except GatewayError as error:
-            log.info("connection from {peer} refused: {error}", peer=self._connection.peer, error=error)
-            self._closed = True
-            self._transport.loseConnection()
-            return
-        self._session = session
-        self._peer = Peer(session)
-        self._opened = True
-        self._write = writer(self.transport)
-        self._transport.registerProducer(self, True)
-        self._idle_timer = gateway.reactor.callLater(self._settings.idle_seconds, self._check_idle)
-        self._link = self._passthrough.open(self, session, self._connection.listener, meters_of(gateway))
+    def _begin(self) -> None:
+        meters = meters_of(self._gateway)
+        self._link = self._passthrough.open(self, self._session, self._connection.listener, meters)
 
     def dataReceived(self, data: bytes) -> None:
         """See IProtocol."""
@@ -150,16 +100,10 @@ class PassthroughProtocol(Protocol):
             log.info("connection of {peer} ends: {error}", peer=self._connection.peer, error=broken.message)
             self._close()
 
-    def connectionLost(self, reason: Failure = Failure(Exception("connection lost"))) -> None:  # noqa: B008
-        """See IProtocol."""
-        self._closed = True
-        for timer in (self._stall_timer, self._idle_timer, self._drain_timer):
-            if timer is not None and timer.active():
-                timer.cancel()
+    def _end(self) -> None:
         self._passthrough.hold(-self._splitter.buffered, None)
         if self._opened:
             self._link.close()
-            self._session.end()
 
     # Judging.
 
@@ -257,60 +201,15 @@ class PassthroughProtocol(Protocol):
     # Writing.
 
     def pauseProducing(self) -> None:
-        """See IPushProducer."""
-        self._blocked = True
-        self._blocked_since = self._seconds()
+        super().pauseProducing()
         self._link.pause()
-        if self._stall_timer is None:
-            self._stall_timer = self._gateway.reactor.callLater(
-                self._settings.stalled_seconds, self._check_stall
-            )
 
     def resumeProducing(self) -> None:
-        """See IPushProducer."""
-        self._blocked = False
+        super().resumeProducing()
         if not self._closed:
             self._link.resume()
 
-    def stopProducing(self) -> None:
-        """See IPushProducer: the connection is gone; connectionLost follows."""
-
-    def _check_stall(self) -> None:
-        self._stall_timer = None
-        if not self._blocked or self._closed:
-            return
-        left = self._blocked_since + self._settings.stalled_seconds - self._seconds()
-        if left <= 0:
-            self._cut(
-                f"it has not read its answers for {self._settings.stalled_seconds:g} s (setting stalled_seconds)"
-            )
-        else:
-            self._stall_timer = self._gateway.reactor.callLater(left, self._check_stall)
-
     # Ending.
-
-    def _check_idle(self) -> None:
-        left = self._session.last_seen + self._settings.idle_seconds - self._seconds()
-        if not self._reading:
-            left = self._settings.idle_seconds
-        if left <= 0:
-            log.info("connection of {peer} ends: it said nothing for too long", peer=self._connection.peer)
-            self._close()
-        else:
-            self._idle_timer = self._gateway.reactor.callLater(left, self._check_idle)
-
-    def _close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._transport.unregisterProducer()
-            self._transport.loseConnection()
-
-    def _cut(self, reason: str) -> None:
-        if not self._closed:
-            log.warn("connection of {peer} is cut: {reason}", peer=self._connection.peer, reason=reason)
-            self._closed = True
-            self._transport.unregisterProducer()
-            self._transport.abortConnection()
 
     def _deliver(self, event: Event) -> bool:
         """See `ISession.deliver`: what a broker has to say comes over the link."""
@@ -319,21 +218,8 @@ class PassthroughProtocol(Protocol):
             return True
         return False
 
-    def _drain(self, deadline: float, reason: str) -> None:
-        """Clients that understand it are told to go with each answer; the others are left when they are quiet."""
-        if self._closed or self._going_away:
-            return
-        self._going_away = True
-        self._drain_since = self._seconds()
-        self._drain_deadline = self._drain_since + deadline
-        self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
-        # Clients ask again after 3 s; Go's would wait for an answer, whatever becomes of the connection.
+    def _dismiss(self, reason: str) -> None:
         self._link.dismiss(reason)
 
-    def _check_drained(self) -> None:
-        busy = bool(self._link.waiting())
-        left = next_look(self._seconds(), self._drain_since, self._drain_deadline, self._session.last_seen, busy)
-        if left is None:
-            self._close()
-        else:
-            self._drain_timer = self._gateway.reactor.callLater(left, self._check_drained)
+    def _is_busy(self) -> bool:
+        return bool(self._link.waiting())

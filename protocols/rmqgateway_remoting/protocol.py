@@ -6,11 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from rmqgateway.commands import (
     AnswerRelay,
@@ -21,7 +17,6 @@ from rmqgateway.commands import (
     SendResults,
 )
 from rmqgateway.context import Context
-from rmqgateway.eager import writer
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import Event, GoAway
 from rmqgateway.namespaces import enter, leave
@@ -34,10 +29,10 @@ from rmqgateway.wire.remoting import (
     encode_response,
 )
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode, request_name
-from rmqgateway_remoting.convert_base import Operation, Peer
+from rmqgateway_remoting.connection import RemotingConnection
+from rmqgateway_remoting.convert_base import Operation
 from rmqgateway_remoting.convert_sending import parse_send_v2, reply_send
 from rmqgateway_remoting.credentials import credential_of
-from rmqgateway_remoting.draining import next_look
 from rmqgateway_remoting.errors import response_code
 from rmqgateway_remoting.held import HELD_FOR, HeldSends
 from rmqgateway_remoting.push import push_of
@@ -48,9 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twisted.internet.interfaces import IDelayedCall
+    from twisted.python.failure import Failure
 
     from rmqgateway.frontend import ConnectionInformation
-    from rmqgateway.interfaces import IGateway, ISession
+    from rmqgateway.interfaces import IGateway
     from rmqgateway_remoting.frontend import RemotingSettings
 
 __all__ = ["RemotingProtocol"]
@@ -73,34 +69,22 @@ _PIECE = 256 * 1024
 _MAX_QUESTIONS = 1000
 
 
-@implementer(IPushProducer)
-class RemotingProtocol(Protocol):
-    """Serves one client. As IPushProducer it is asked by its transport to write no more for now."""
+class RemotingProtocol(RemotingConnection):
+    """Serves one client."""
 
     def __init__(
         self, gateway: IGateway, connection: ConnectionInformation, settings: RemotingSettings
     ) -> None:
-        self._gateway = gateway
-        self._connection = connection
-        self._settings = settings
+        super().__init__(gateway, connection, settings)
         self._outbox = gateway.outbox
-        self._seconds: Callable[[], float] = gateway.reactor.seconds
         self._execute: Callable[[Context, Command[Any]], Any] = gateway.execute
         self._perform = gateway.perform
         self._when_done: Callable[[_Request, Any, GatewayError | None], None] = self._done
         self._decoder = RemotingDecoder(settings.max_frame, settings.max_header, sends_in_fields=True)
-        # Set when the connection is made.
-        self._session: ISession
-        self._peer: Peer
-        self._transport: Any
-        self._write: Callable[[bytes], None]
         # Responses of this turn, and what the transport would not take yet.
         self._pending: list[bytes] = []
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
-        self._blocked = False
-        self._blocked_since = 0.0
-        self._stall_timer: IDelayedCall | None = None
         # Of bulky responses, in this turn; and requests that wait until these are taken.
         self._pending_bytes = 0
         self._backlog: deque[RemotingEvent] = deque()
@@ -110,44 +94,13 @@ class RemotingProtocol(Protocol):
         self._in_flight = 0
         self._waiting: dict[Deferred[Any], bool] = {}  # whether it is a poll
         self._held = HeldSends(gateway, self._account)
-        self._reading = True
         self._slow = False  # the process has too much to do
-        self._idle_timer: IDelayedCall | None = None
         # Questions to the client: our opaque -> relay id.
         self._next_opaque = 0
         self._questions: dict[int, int] = {}
-        self._going_away = False
-        self._drain_timer: IDelayedCall | None = None
-        self._drain_since = self._drain_deadline = 0.0
-        self._opened = False
-        self._closed = False
 
-    # What Twisted calls.
-
-    def connectionMade(self) -> None:
-        """See IProtocol."""
-        self._transport = self.transport
-        try:
-            session = self._gateway.open_session(
-                "remoting",
-                self._connection.peer,
-                self._connection.advertised,
-                self._deliver,
-                self._drain,
-                self._cut,
-            )
-        except GatewayError as error:
-            log.info("connection from {peer} refused: {error}", peer=self._connection.peer, error=error)
-            self._closed = True
-            self._transport.loseConnection()
-            return
-        self._session = session
-        session.pace = self._set_slow
-        self._opened = True
-        self._peer = Peer(session)
-        self._write = writer(self.transport)
-        self._transport.registerProducer(self, True)
-        self._idle_timer = self._gateway.reactor.callLater(self._settings.idle_seconds, self._check_idle)
+    def _begin(self) -> None:
+        self._session.pace = self._set_slow
 
     def dataReceived(self, data: bytes) -> None:
         """See IProtocol."""
@@ -200,17 +153,9 @@ class RemotingProtocol(Protocol):
         if not self._closed:
             self._work(events)
 
-    def connectionLost(self, reason: Failure = Failure(Exception("connection lost"))) -> None:  # noqa: B008
-        """See IProtocol."""
-        self._closed = True
-        for timer in (
-            self._stall_timer,
-            self._idle_timer,
-            self._drain_timer,
-            self._backlog_timer,
-        ):
-            if timer is not None and timer.active():
-                timer.cancel()
+    def _end(self) -> None:
+        if self._backlog_timer is not None:
+            self._backlog_timer.cancel()
         self._pending.clear()
         self._backlog.clear()
         self._unsent.clear()
@@ -227,8 +172,6 @@ class RemotingProtocol(Protocol):
         for deferred in list(self._waiting):
             deferred.cancel()
         self._questions.clear()
-        if self._opened:
-            self._session.end()
 
     # Requests.
 
@@ -482,36 +425,11 @@ class RemotingProtocol(Protocol):
             self._unsent_bytes -= len(piece)
             self._write(piece)
 
-    def pauseProducing(self) -> None:
-        """See IPushProducer: the transport has enough to write."""
-        self._blocked = True
-        self._blocked_since = self._seconds()
-        if self._stall_timer is None and not self._closed:
-            self._stall_timer = self._gateway.reactor.callLater(
-                self._settings.stalled_seconds, self._check_stall
-            )
-
     def resumeProducing(self) -> None:
-        """See IPushProducer: the transport has written all that it had."""
-        self._blocked = False
+        super().resumeProducing()
         self._pump()
         if not self._reading:
             self._balance()
-
-    def stopProducing(self) -> None:
-        """See IPushProducer: the connection is gone; connectionLost follows."""
-
-    def _check_stall(self) -> None:
-        self._stall_timer = None
-        if not self._blocked or self._closed:
-            return
-        left = self._blocked_since + self._settings.stalled_seconds - self._seconds()
-        if left <= 0:
-            self._cut(
-                f"it has not read its answers for {self._settings.stalled_seconds:g} s (setting stalled_seconds)"
-            )
-        else:
-            self._stall_timer = self._gateway.reactor.callLater(left, self._check_stall)
 
     # Reading.
 
@@ -546,54 +464,14 @@ class RemotingProtocol(Protocol):
         self._slow = slow
         self._balance()
 
-    def _check_idle(self) -> None:
-        now = self._seconds()
-        left = self._session.last_seen + self._settings.idle_seconds - now
-        if not self._reading:
-            left = self._settings.idle_seconds
-        if left <= 0:
-            log.info("connection of {peer} ends: it said nothing for too long", peer=self._connection.peer)
-            self._close()
-        else:
-            self._idle_timer = self._gateway.reactor.callLater(left, self._check_idle)
-
     # Ending.
 
-    def _close(self) -> None:
-        """End the connection once what was handed to the transport is written."""
-        if not self._closed:
-            self._closed = True
-            self._transport.unregisterProducer()
-            self._transport.loseConnection()
-
-    def _cut(self, reason: str) -> None:
-        """End the connection now."""
-        if not self._closed:
-            log.warn("connection of {peer} is cut: {reason}", peer=self._connection.peer, reason=reason)
-            self._closed = True
-            self._transport.unregisterProducer()
-            self._transport.abortConnection()
-
-    def _drain(self, deadline: float, reason: str) -> None:
-        """Clients that understand it are told to go with each answer; the others are left when they are quiet."""
-        if self._closed or self._going_away:
-            return
-        self._going_away = True
-        self._drain_since = self._seconds()
-        self._drain_deadline = self._drain_since + deadline
-        self._drain_timer = self._gateway.reactor.callLater(min(1.0, deadline), self._check_drained)
-        # Who waits for messages asks elsewhere at once, or after the 3 s that it waits after an error: by then it has been
-        # left. Go's client would wait for an answer to a poll until its time is over, whatever becomes of the connection.
+    def _dismiss(self, reason: str) -> None:
         for deferred in [one for one, polls in self._waiting.items() if polls]:
             deferred.cancel()
 
-    def _check_drained(self) -> None:
-        busy = bool(self._in_flight or self._held or self._unsent or self._backlog)
-        left = next_look(self._seconds(), self._drain_since, self._drain_deadline, self._session.last_seen, busy)
-        if left is None:
-            self._close()
-        else:
-            self._drain_timer = self._gateway.reactor.callLater(left, self._check_drained)
+    def _is_busy(self) -> bool:
+        return bool(self._in_flight or self._held or self._unsent or self._backlog)
 
     def _answer_go_away(self, request: RemotingCommand) -> bool:
         """Whether the request was answered by GO_AWAY: its sender asks again over a new connection."""
