@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from rmqgateway.backend.checks import check_groups, check_no_system_group, check_no_system_topic, check_topics
 from rmqgateway.backend.cluster.answers import refusal
 from rmqgateway.backend.cluster.component import Component, Core, Handlers, all_of
 from rmqgateway.backend.cluster.configs import group_body, group_of, topic_ext, topic_of
@@ -34,7 +35,7 @@ from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.message import MessageQueue
 from rmqgateway.wire.bodies import encode_body
-from rmqgateway.wire.bodies.groups import GroupList, SubscriptionGroupConfig, SubscriptionGroupWrapper
+from rmqgateway.wire.bodies.groups import GroupList, SubscriptionGroupWrapper
 from rmqgateway.wire.bodies.routes import TopicList
 from rmqgateway.wire.bodies.topics import TopicConfigSerializeWrapper, TopicStatsTable
 from rmqgateway.wire.remoting import RemotingCommand
@@ -82,17 +83,7 @@ class AdminTopics(Component):
     # Topics.
 
     def create_topics(self, context: Context, command: CreateTopics) -> Deferred[None]:
-        if not 1 <= len(command.topics) <= _MAX_AT_ONCE:
-            raise GatewayError(Code.BAD_REQUEST, f"expected 1 to {_MAX_AT_ONCE} topics, got {len(command.topics)}")
-        for config in command.topics:
-            names.check_topic(config.name)
-            if names.is_system_topic(config.name):
-                raise GatewayError(Code.BAD_TOPIC_NAME, f"topic {config.name} is one of the system's own")
-            for what, number in (("read queues", config.read_queues), ("write queues", config.write_queues)):
-                if not 1 <= number <= _MAX_QUEUES:
-                    raise GatewayError(
-                        Code.BAD_REQUEST, f"topic {config.name}: expected 1 to {_MAX_QUEUES} {what}, got {number}"
-                    )
+        check_topics(command.topics, _MAX_AT_ONCE, _MAX_QUEUES)
         return self.run(self._create_topics(context, command))
 
     async def _create_topics(self, context: Context, command: CreateTopics) -> None:
@@ -128,8 +119,7 @@ class AdminTopics(Component):
             await deferLater(self.core.reactor, _BETWEEN)
 
     def delete_topic(self, context: Context, command: DeleteTopic) -> Deferred[None]:
-        if names.is_system_topic(command.topic):
-            raise GatewayError(Code.FORBIDDEN, f"topic {command.topic} is one of the system's own")
+        check_no_system_topic(command.topic)
         return self.run(self._delete_topic(context, command.topic))
 
     async def _delete_topic(self, context: Context, topic: str) -> None:
@@ -221,14 +211,7 @@ class AdminTopics(Component):
     # Groups.
 
     def create_groups(self, context: Context, command: CreateGroups) -> Deferred[None]:
-        if not 1 <= len(command.groups) <= _MAX_AT_ONCE:
-            raise GatewayError(Code.BAD_REQUEST, f"expected 1 to {_MAX_AT_ONCE} consumer groups, got {len(command.groups)}")
-        for config in command.groups:
-            names.check_group(config.name)
-            if config.retry_queues < 0 or config.retry_max_times < -1:
-                raise GatewayError(
-                    Code.BAD_REQUEST, f"consumer group {config.name}: expected 0 or more retry queues, -1 or more retries"
-                )
+        check_groups(command.groups, _MAX_AT_ONCE, _MAX_QUEUES)
         return self.run(self._create_groups(context, command))
 
     async def _create_groups(self, context: Context, command: CreateGroups) -> None:
@@ -241,8 +224,7 @@ class AdminTopics(Component):
             self._metadata.forget_group(config.name)
 
     def delete_group(self, context: Context, command: DeleteGroup) -> Deferred[None]:
-        if names.is_system_group(command.group):
-            raise GatewayError(Code.FORBIDDEN, f"consumer group {command.group} is one of the system's own")
+        check_no_system_group(command.group)
         return self.run(self._delete_group(context, command))
 
     async def _delete_group(self, context: Context, command: DeleteGroup) -> None:
@@ -257,25 +239,11 @@ class AdminTopics(Component):
         return self.run(self._get_group(context, command.group))
 
     async def _get_group(self, context: Context, group: str) -> GroupConfig:
-        """Asked for anew; brokers of 4.x tell only all groups."""
+        """Asked for anew."""
         for _, address in self.masters():
-            answer = await self.core.ask(
-                address,
-                RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG,
-                {"group": group},
-                context=context,
-                also=(
-                    ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
-                    ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
-                    ResponseCode.SYSTEM_ERROR,
-                ),
-            )
-            if not answer.code:
-                return group_of(self.core.read(answer, SubscriptionGroupConfig, "GET_SUBSCRIPTIONGROUP_CONFIG"))
-            if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
-                found = (await self._groups_at(context, address))[0].get(group)
-                if found is not None:
-                    return found
+            found = await self._metadata.ask_group_of(address, group, context)
+            if found is not None:
+                return found
         raise GatewayError(Code.GROUP_NOT_FOUND, f"consumer group {group[:300]!r} does not exist at any broker")
 
     def list_groups(self, context: Context, command: ListGroups) -> Deferred[GroupConfigs]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rmqgateway.backend.cluster.answers import refusal
+from rmqgateway.backend.component import Handlers, Part, Tasks
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.wire.bodies import decode_body
 from rmqgateway.wire.request_codes import request_name
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from rmqgateway.backend.cluster.routes import Routes
     from rmqgateway.backend.cluster.settings import ClusterSettings
     from rmqgateway.backend.cluster.upstream import Upstream
-    from rmqgateway.commands import Command
     from rmqgateway.context import Context
-    from rmqgateway.interfaces import ISession
     from rmqgateway.outbox import Outbox
     from rmqgateway.wire.remoting import RemotingCommand
 
@@ -30,13 +28,10 @@ __all__ = ["Component", "Core", "Handlers", "all_of"]
 
 T = TypeVar("T")
 
-#: What serves which command: ``{SendMessages: self.send_messages}``.
-Handlers: TypeAlias = "Mapping[type[Command[Any]], Callable[[Context, Any], Any]]"
-
 log = Logger(namespace="rmqgateway.cluster")
 
 
-class Core:
+class Core(Tasks):
     """What every component is given. :ivar now_ms: the wall clock; the only one that is asked."""
 
     def __init__(
@@ -49,8 +44,7 @@ class Core:
         routes: Routes,
         now_ms: Callable[[], int],
     ) -> None:
-        self.reactor = reactor
-        self.outbox = outbox
+        super().__init__(reactor, outbox)
         self.settings = settings
         self.upstream = upstream
         self.names = names
@@ -95,54 +89,20 @@ class Core:
             ) from None
 
 
-class Component:
+class Component(Part):
     """One part of the backend; overrides what it needs."""
 
     def __init__(self, core: Core) -> None:
+        super().__init__(core)
         self.core = core
-        self._loops: list[LoopingCall] = []
         #: What goes on that no client waits for, and a backend that stops should let finish.
         self.unfinished = 0
-
-    def handlers(self) -> Handlers:
-        """Which commands it serves."""
-        return {}
 
     def start(self) -> None:
         """The backend begins."""
 
     def stop(self) -> None:
         """The backend ends; periodic tasks have ended already."""
-
-    def session_opened(self, session: ISession) -> None:
-        """A client came."""
-
-    def session_ended(self, session: ISession) -> None:
-        """A client went."""
-
-    def every(self, seconds: float, function: Callable[[], object]) -> None:
-        """Call `function` each so many seconds, inside an outbox scope, until the backend stops."""
-
-        def call() -> None:
-            self.core.outbox.enter()
-            try:
-                function()
-            except Exception:
-                log.failure("a task of the cluster backend failed")
-            finally:
-                self.core.outbox.leave()
-
-        loop = LoopingCall(call)
-        loop.clock = self.core.reactor
-        self._loops.append(loop)
-        loop.start(seconds, now=False).addErrback(lambda failure: log.failure("a periodic task ended", failure))
-
-    def end_loops(self) -> None:
-        """End the periodic tasks."""
-        loops, self._loops = self._loops, []
-        for loop in loops:
-            if loop.running:
-                loop.stop()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
         """A coroutine as a Deferred; cancelling it cancels what it waits for."""

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from rmqgateway.backend.cluster.component import Component, Core
 from rmqgateway.backend.cluster.configs import group_of, topic_of
 from rmqgateway.commands.administering import GroupConfig, TopicConfig
+from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.message import MessageType
 from rmqgateway.wire.bodies.groups import SubscriptionGroupConfig, SubscriptionGroupWrapper
@@ -164,7 +165,7 @@ class Metadata(Component):
         error: GatewayError | None = None
         for _, address in self.core.routes.masters():
             try:
-                found = await self._ask_group_of(address, group)
+                found = await self.ask_group_of(address, group)
             except GatewayError as raised:
                 if raised.code not in _AWAY:
                     raise
@@ -176,11 +177,15 @@ class Metadata(Component):
             raise error  # those that could be asked do not know it; another may
         return GroupConfig(group)
 
-    async def _ask_group_of(self, address: str, group: str) -> GroupConfig | None:
+    async def ask_group_of(
+        self, address: str, group: str, context: Context | None = None
+    ) -> GroupConfig | None:
+        """One broker's settings of a group; None: it knows no such group. Brokers of 4.x tell only all groups."""
         answer = await self.core.ask(
             address,
             RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG,
             {"group": group},
+            context=context,
             also=(
                 ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
                 ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
@@ -190,7 +195,7 @@ class Metadata(Component):
         if not answer.code:
             return group_of(self.core.read(answer, SubscriptionGroupConfig, "GET_SUBSCRIPTIONGROUP_CONFIG"))
         if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
-            answer = await self.core.ask(address, RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG)
+            answer = await self.core.ask(address, RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, context=context)
             table = self.core.read(answer, SubscriptionGroupWrapper, "GET_ALL_SUBSCRIPTIONGROUP_CONFIG")
             found = table.subscription_group_table.get(group)
             return None if found is None else group_of(found)

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from rmqgateway import __version__
 from rmqgateway.backend.cluster.component import Component, Core, Handlers
 from rmqgateway.backend.cluster.members import Members
+from rmqgateway.backend.questions import Questions
 from rmqgateway.commands.administering import ConsumeDirectly, GetRunningInformation, RelayedAnswer
 from rmqgateway.commands.clients import AnswerRelay
 from rmqgateway.commands.producing import SendReply
@@ -19,7 +20,6 @@ from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import (
     ConsumeMessageDirectly,
     ConsumersChanged,
-    Event,
     OffsetsReset,
     ReplyArrived,
     RunningInformationAsked,
@@ -33,8 +33,6 @@ from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from twisted.internet.interfaces import IDelayedCall
 
     from rmqgateway.backend.cluster.connection import Link
     from rmqgateway.backend.cluster.upstream import Broker
@@ -52,23 +50,13 @@ _ASKERS = "CLIENT_INNER_PRODUCER"
 _MAX_ASKED = 100_000
 
 
-class _Relay:
-    __slots__ = ("deferred", "session", "timer")
-
-    def __init__(self, session: ISession, deferred: Deferred[RelayedAnswer], timer: IDelayedCall) -> None:
-        self.session = session
-        self.deferred = deferred
-        self.timer = timer
-
-
 class Relays(Component):
     """Serves AnswerRelay, ConsumeDirectly, GetRunningInformation, SendReply; takes what brokers ask of group members."""
 
     def __init__(self, core: Core, members: Members) -> None:
         super().__init__(core)
         self._members = members
-        self._relays: dict[int, _Relay] = {}
-        self._next = 0
+        self._questions = Questions(core, core.settings.relay_timeout_s)
         #: Who asked, by correlation id: brokers know the gateway in its place.
         self._asked: OrderedDict[str, str] = OrderedDict()
         #: Told of each group whose members changed, as brokers say.
@@ -76,7 +64,7 @@ class Relays(Component):
 
     def handlers(self) -> Handlers:
         return {
-            AnswerRelay: self.answer_relay,
+            AnswerRelay: self._questions.answer,
             ConsumeDirectly: self.consume_directly,
             GetRunningInformation: self.get_running_information,
             SendReply: self.send_reply,
@@ -94,56 +82,17 @@ class Relays(Component):
         }
 
     def session_ended(self, session: ISession) -> None:
-        for relay_id in [one for one, relay in self._relays.items() if relay.session.number == session.number]:
-            self._fail(relay_id, Code.CLIENT_NOT_FOUND, "the client has gone")
+        self._questions.session_ended(session)
 
     def stop(self) -> None:
-        for relay_id in list(self._relays):
-            self._fail(relay_id, Code.SHUTTING_DOWN, "the backend is stopping")
-
-    # Asking clients.
-
-    def ask(self, session: ISession, make: Callable[[int], Event]) -> Deferred[RelayedAnswer]:
-        """Ask a client; `make` makes the event of the relay id. Fails with GatewayError CLIENT_NOT_FOUND, TIMEOUT."""
-        self._next = relay_id = self._next + 1
-        deferred: Deferred[RelayedAnswer] = Deferred(lambda _: self._forget(relay_id))
-        timeout = self.core.settings.relay_timeout_s
-        timer = self.core.reactor.callLater(
-            timeout, self._fail, relay_id, Code.TIMEOUT, f"the client did not answer within {timeout} s"
-        )
-        self._relays[relay_id] = _Relay(session, deferred, timer)
-        if not session.deliver(make(relay_id)):
-            self._fail(relay_id, Code.CLIENT_NOT_FOUND, "the client cannot be asked this")
-        return deferred
-
-    def answer_relay(self, context: Context, command: AnswerRelay) -> None:
-        relay = self._relays.get(command.relay_id)
-        # Late, or not the one who was asked: nobody is told.
-        if relay is None or relay.session.number != context.session.number:
-            return
-        self._end(command.relay_id)
-        relay.deferred.callback(RelayedAnswer(command.code, command.remark, command.body))
-
-    def _forget(self, relay_id: int) -> None:
-        self._end(relay_id)
-
-    def _end(self, relay_id: int) -> _Relay | None:
-        relay = self._relays.pop(relay_id, None)
-        if relay is not None and relay.timer.active():
-            relay.timer.cancel()
-        return relay
-
-    def _fail(self, relay_id: int, code: Code, text: str) -> None:
-        relay = self._end(relay_id)
-        if relay is not None:
-            relay.deferred.errback(GatewayError(code, text))
+        self._questions.stop()
 
     # Administrators.
 
     def get_running_information(self, context: Context, command: GetRunningInformation) -> Deferred[RelayedAnswer]:
         member = self._members.member(command.group, command.client_id)
         if member is not None:
-            return self.ask(
+            return self._questions.ask(
                 member.session,
                 lambda relay_id: RunningInformationAsked(relay_id, command.group, command.client_id, command.with_stack),
             )
@@ -241,7 +190,7 @@ class Relays(Component):
             return
         name = self.core.routes.reached_by(broker.address) or ext.get("brokerName", "")
         client_id = ext.get("clientId", "")
-        asked = self.ask(
+        asked = self._questions.ask(
             sessions[0],
             lambda relay_id: ConsumeMessageDirectly(relay_id, group, client_id, bytes(request.body), name),
         )

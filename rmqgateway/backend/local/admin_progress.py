@@ -208,7 +208,7 @@ class AdminProgress(Component):
                 Code.CLIENT_NOT_FOUND,
                 f"no such member of consumer group {command.group[:300]!r} is connected",
             )
-        asked = self._relays.ask(
+        asked = self._relays.questions.ask(
             members[0].session, lambda relay_id: OffsetsAsked(relay_id, command.group, command.topic)
         )
         return asked.addCallback(_offsets_in)

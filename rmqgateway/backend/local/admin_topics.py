@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rmqgateway.backend.checks import check_groups, check_no_system_group, check_topics
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
@@ -77,29 +78,8 @@ class AdminTopics(Component):
     # Topics.
 
     def create_topics(self, context: Context, command: CreateTopics) -> Any:
-        if not command.topics or len(command.topics) > _MAX_AT_ONCE:
-            raise GatewayError(
-                Code.BAD_REQUEST, f"expected 1 to {_MAX_AT_ONCE} topics, got {len(command.topics)}"
-            )
-        for config in command.topics:
-            self._check_topic(config)
+        check_topics(command.topics, _MAX_AT_ONCE, self.core.settings.max_queues)
         return self._topics.create(command.topics)
-
-    def _check_topic(self, config: TopicConfig) -> None:
-        names.check_topic(config.name)
-        if names.is_system_topic(config.name):
-            raise GatewayError(Code.BAD_TOPIC_NAME, f"topic {config.name} is one of the system's own")
-        limit = self.core.settings.max_queues
-        for field, number in (("read queues", config.read_queues), ("write queues", config.write_queues)):
-            if not 1 <= number <= limit:
-                raise GatewayError(
-                    Code.BAD_REQUEST, f"topic {config.name}: expected 1 to {limit} {field}, got {number}"
-                )
-        if not 0 <= config.permission <= 7:
-            raise GatewayError(
-                Code.BAD_REQUEST,
-                f"topic {config.name}: expected a permission of 0 to 7, got {config.permission}",
-            )
 
     def delete_topic(self, context: Context, command: DeleteTopic) -> Any:
         if self._topics.is_system(command.topic):
@@ -142,31 +122,11 @@ class AdminTopics(Component):
     # Groups.
 
     def create_groups(self, context: Context, command: CreateGroups) -> Any:
-        if not command.groups or len(command.groups) > _MAX_AT_ONCE:
-            raise GatewayError(
-                Code.BAD_REQUEST, f"expected 1 to {_MAX_AT_ONCE} consumer groups, got {len(command.groups)}"
-            )
-        for config in command.groups:
-            self._check_group(config)
+        check_groups(command.groups, _MAX_AT_ONCE, self.core.settings.max_queues)
         return self._groups.create(command.groups)
 
-    def _check_group(self, config: GroupConfig) -> None:
-        names.check_group(config.name)
-        limit = self.core.settings.max_queues
-        if not 0 <= config.retry_queues <= limit:
-            raise GatewayError(
-                Code.BAD_REQUEST,
-                f"consumer group {config.name}: expected 0 to {limit} retry queues, got {config.retry_queues}",
-            )
-        if config.retry_max_times < -1:
-            raise GatewayError(
-                Code.BAD_REQUEST,
-                f"consumer group {config.name}: expected at least -1 retries, got {config.retry_max_times}",
-            )
-
     def delete_group(self, context: Context, command: DeleteGroup) -> Any:
-        if names.is_system_group(command.group):
-            raise GatewayError(Code.FORBIDDEN, f"consumer group {command.group} is one of the system's own")
+        check_no_system_group(command.group)
         if command.clean_offset:
             self._offsets.forget(command.group)
         return self._groups.delete(command.group)

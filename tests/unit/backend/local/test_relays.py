@@ -49,7 +49,7 @@ def test_a_question_and_its_answer(world: World) -> None:
     world.execute(session, AnswerRelay(event.relay_id, 0, "fine", b"{}"))
     assert result_of(asked) == RelayedAnswer(0, "fine", b"{}")
     world.execute(session, AnswerRelay(event.relay_id))
-    assert world.backend.relays._relays == {}
+    assert not world.backend.relays.questions
 
 
 def test_no_answer_in_time(world: World) -> None:
@@ -63,7 +63,7 @@ def test_clients_that_cannot_be_asked(world: World) -> None:
     assert code_of(world.start(world.session(), ASK)) is Code.CLIENT_NOT_FOUND
     member(world, takes_events=False)
     assert code_of(world.start(world.session(), ASK)) is Code.CLIENT_NOT_FOUND
-    assert world.backend.relays._relays == {}
+    assert not world.backend.relays.questions
 
 
 def test_a_client_that_goes(world: World) -> None:
@@ -85,7 +85,7 @@ def test_a_cancelled_question_is_forgotten(world: World) -> None:
     asked = world.start(world.session(), ASK)
     asked.addErrback(lambda failure: None)
     asked.cancel()
-    assert world.backend.relays._relays == {}
+    assert not world.backend.relays.questions
     world.advance(15)
 
 
