@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from rmqgateway.backend.cluster.acceptance import Acceptance
 from rmqgateway.backend.cluster.admin_brokers import AdminBrokers
 from rmqgateway.backend.cluster.admin_progress import AdminProgress
 from rmqgateway.backend.cluster.admin_topics import AdminTopics
@@ -80,6 +81,7 @@ class ClusterBackend:
         self.producing = Producing(core, self.metadata)
         self.settling = Settling(core)
         self.members = Members(core, self.metadata)
+        self.acceptance = Acceptance(core, self.members.client_id)
         self.lite = LiteTopics(core, self.members)
         self.popping = Popping(core, self.metadata, self.settling, self.lite)
         self.relays = self.producing.relays = Relays(core, self.members)
@@ -91,6 +93,7 @@ class ClusterBackend:
         self.components: list[Component] = [
             self.metadata,
             self.members,
+            self.acceptance,
             self.relays,
             self.producing,
             self.transactions,
@@ -166,7 +169,7 @@ class ClusterBackend:
             component.session_ended(session)
 
     def ready(self) -> str | None:
-        return self._not_ready or self.routes.ready()
+        return self._not_ready or self.routes.ready() or self.acceptance.ready()
 
     # Inside.
 

@@ -111,7 +111,7 @@ def test_sends_take_brokers_in_turn_and_a_group_stays_with_one_queue() -> None:
 
 def test_what_was_not_written_goes_to_another_broker_and_what_was_does_not() -> None:
     world = World(brokers=(A, B))
-    world.servers[A].up = False
+    world.servers[A].go()
     for _ in range(2):
         assert world.do(SendMessages("T", (message(),))).results
     assert world.servers[B].codes().count(RequestCode.SEND_MESSAGE_V2) == 2
@@ -133,10 +133,11 @@ def test_what_was_not_written_goes_to_another_broker_and_what_was_does_not() -> 
 def test_an_ordered_message_is_never_sent_elsewhere() -> None:
     world = World(brokers=(A, B))
     for server in (world.servers[A], world.servers[B]):
-        server.up = False
+        server.go()
+    before = len(world.reactor.tcpClients)
     found = world.begin(SendMessages("T", (message(__SHARDINGKEY="g"),)))
     assert found[0].code is Code.UPSTREAM_UNAVAILABLE
-    assert len({client[0] for client in world.reactor.tcpClients} & {"10.0.0.1", "10.0.0.2"}) == 1
+    assert len({client[0] for client in world.reactor.tcpClients[before:]} & {"10.0.0.1", "10.0.0.2"}) == 1
 
 
 @pytest.mark.parametrize(
@@ -202,8 +203,10 @@ def test_a_broker_without_timers_gets_no_message_with_a_time() -> None:
     server = world.servers[A]
     server.script[RequestCode.GET_BROKER_RUNTIME_INFO] = lambda _: (0, {}, b'{"table":{}}')
     assert world.do(SendMessages("T", (message(TIMER_DELAY_MS="5000"),))).results
-    old = World()
+    old = World(start=False)
     old.servers[A].version = 401
+    old.backend.start()
+    old.pump()
     old.servers[A].script[RequestCode.GET_BROKER_RUNTIME_INFO] = server.script[RequestCode.GET_BROKER_RUNTIME_INFO]
     assert old.do(SendMessages("T", (message(TIMER_DELAY_MS="5000"),))).code is Code.UNSUPPORTED
     assert old.do(SendMessages("T", (message(DELAY="3"),))).results

@@ -215,7 +215,7 @@ def test_reads_go_to_the_slave_while_the_master_is_away() -> None:
 
 def test_what_is_configured_is_asked_of_another_broker_while_one_is_away() -> None:
     world = World(brokers=(A, B))
-    world.servers[A].up = False
+    world.servers[A].go()
     world.servers[B].script[RequestCode.POP_MESSAGE] = lambda _: (int(ResponseCode.POLLING_TIMEOUT), {}, b"")
     assert world.do(SendMessages("T", (message(),), check_type=True)).results
     assert world.do(QueryRoute("T")).message_type is MessageType.NORMAL

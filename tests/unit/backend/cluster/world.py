@@ -93,6 +93,11 @@ class Server:
         """Ask the gateway something, by the first connection."""
         self.connections[0][0].dataReceived(encode_request(code, opaque, ext, body))
 
+    def go(self) -> None:
+        """It is not there any more, as after kill -9."""
+        self.up = False
+        self.lose()
+
     def lose(self) -> None:
         """All connections are gone."""
         connections, self.connections = self.connections, []
