@@ -14,16 +14,13 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	v2 "github.com/apache/rocketmq-clients/golang/v5/protocol/v2"
@@ -33,54 +30,20 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"rmqgateway/bench/generating"
 )
 
 const batch = 32
 
-type options map[string]string
+type (
+	options = generating.Options
+	result  = generating.Result
+)
 
-func (o options) text(name, otherwise string) string {
-	if found, ok := o[name]; ok {
-		return found
-	}
-	return otherwise
-}
-
-func (o options) number(name string, otherwise float64) float64 {
-	if found, ok := o[name]; ok {
-		value, err := strconv.ParseFloat(found, 64)
-		if err != nil {
-			fail("--%s: %v", name, err)
-		}
-		return value
-	}
-	return otherwise
-}
-
-func (o options) count(name string, otherwise int) int { return int(o.number(name, float64(otherwise))) }
-
-func (o options) duration(name string) time.Duration { return time.Duration(o.number(name, 0) * 1e9) }
-
-func fail(format string, values ...any) {
-	fmt.Fprintf(os.Stderr, "generator: "+format+"\n", values...)
-	os.Exit(1)
-}
-
-func announce(state string) { fmt.Printf("{\"state\":%q}\n", state) }
-
-// result is what one worker saw.
-type result struct {
-	messages, requests int64
-	errors             map[string]int64
-	latency            histogram
-}
-
-func (r *result) wrong(what string) {
-	if r.errors == nil {
-		r.errors = map[string]int64{}
-	}
-	r.errors[what]++
-}
+var (
+	fail     = generating.Fail
+	announce = generating.Announce
+)
 
 // client is one connection with a client id of its own, whose settings the server knows.
 type client struct {
@@ -92,10 +55,10 @@ var dialled atomic.Int64
 
 func dial(o options, settings *v2.Settings) *client {
 	security := insecure.NewCredentials()
-	if o.count("tls", 0) != 0 {
+	if o.Count("tls", 0) != 0 {
 		security = credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})
 	}
-	connection, err := grpc.NewClient("passthrough:///127.0.0.1:"+o.text("port", ""), grpc.WithTransportCredentials(security))
+	connection, err := grpc.NewClient("passthrough:///127.0.0.1:"+o.Text("port", ""), grpc.WithTransportCredentials(security))
 	if err != nil {
 		fail("%v", err)
 	}
@@ -128,9 +91,9 @@ func dial(o options, settings *v2.Settings) *client {
 	return made
 }
 
-func topicOf(o options) *v2.Resource { return &v2.Resource{Name: o.text("topic", "bench_grpc")} }
+func topicOf(o options) *v2.Resource { return &v2.Resource{Name: o.Text("topic", "bench_grpc")} }
 
-func groupOf(o options) *v2.Resource { return &v2.Resource{Name: o.text("group", "bench_grpc_group")} }
+func groupOf(o options) *v2.Resource { return &v2.Resource{Name: o.Text("group", "bench_grpc_group")} }
 
 func producing(o options) *v2.Settings {
 	kind := v2.ClientType_PRODUCER
@@ -149,7 +112,7 @@ var ids atomic.Uint64
 
 // sender makes the calls of one worker.
 func sender(c *client, o options) func(r *result) {
-	body := make([]byte, o.count("body-size", 1024))
+	body := make([]byte, o.Count("body-size", 1024))
 	for i := range body {
 		body[i] = byte('a' + i%26)
 	}
@@ -161,15 +124,15 @@ func sender(c *client, o options) func(r *result) {
 		answer, err := c.SendMessage(c.ctx, request)
 		switch {
 		case err != nil:
-			r.wrong(err.Error())
+			r.Refused(err.Error())
 		case answer.GetStatus().GetCode() != v2.Code_OK:
-			r.wrong(answer.GetStatus().GetCode().String())
+			r.Refused(answer.GetStatus().GetCode().String())
 		case len(answer.GetEntries()) != 1 || answer.GetEntries()[0].GetMessageId() == "":
-			r.wrong("no message id")
+			r.Refused("no message id")
 		default:
-			r.messages++
+			r.Messages++
 		}
-		r.requests++
+		r.Requests++
 	}
 }
 
@@ -185,8 +148,8 @@ func loop(o options, workers int, work func(worker int) func(r *result)) []*resu
 	for i := range workers {
 		results[i], calls[i] = &result{}, work(i)
 	}
-	w := window{measure: time.Now().Add(o.duration("warm-up"))}
-	w.stop = w.measure.Add(o.duration("seconds"))
+	w := window{measure: time.Now().Add(o.Duration("warm-up"))}
+	w.stop = w.measure.Add(o.Duration("seconds"))
 	var done sync.WaitGroup
 	for i := range workers {
 		done.Add(1)
@@ -204,7 +167,7 @@ func loop(o options, workers int, work func(worker int) func(r *result)) []*resu
 				}
 				calls[i](r)
 				if r == counted {
-					r.latency.record(int64(time.Since(began)))
+					r.Latency.Record(int64(time.Since(began)))
 				}
 			}
 		}()
@@ -218,7 +181,7 @@ func loop(o options, workers int, work func(worker int) func(r *result)) []*resu
 }
 
 func clients(o options, settings func(options) *v2.Settings) []*client {
-	made := make([]*client, o.count("connections", 1))
+	made := make([]*client, o.Count("connections", 1))
 	for i := range made {
 		made[i] = dial(o, settings(o))
 	}
@@ -227,8 +190,8 @@ func clients(o options, settings func(options) *v2.Settings) []*client {
 
 func runSend(o options) ([]*result, float64) {
 	made := clients(o, producing)
-	workers := len(made) * o.count("in-flight", 1)
-	return loop(o, workers, func(worker int) func(r *result) { return sender(made[worker%len(made)], o) }), o.number("seconds", 0)
+	workers := len(made) * o.Count("in-flight", 1)
+	return loop(o, workers, func(worker int) func(r *result) { return sender(made[worker%len(made)], o) }), o.Number("seconds", 0)
 }
 
 // store sends so many messages, 64 at a time.
@@ -244,9 +207,9 @@ func store(o options, count int) {
 			send := sender(made[i%len(made)], o)
 			for left.Add(-1) >= 0 {
 				r := &result{}
-				for send(r); r.messages == 0; send(r) {
-					if r.requests > 20 {
-						fail("storing: %v", r.errors)
+				for send(r); r.Messages == 0; send(r) {
+					if r.Requests > 20 {
+						fail("storing: %v", r.Errors)
 					}
 					time.Sleep(10 * time.Millisecond)
 				}
@@ -258,7 +221,7 @@ func store(o options, count int) {
 
 func endpoints(o options) *v2.Endpoints {
 	return &v2.Endpoints{Scheme: v2.AddressScheme_IPv4, Addresses: []*v2.Address{
-		{Host: "127.0.0.1", Port: int32(o.count("port", 0))}}}
+		{Host: "127.0.0.1", Port: int32(o.Count("port", 0))}}}
 }
 
 func queues(c *client, o options) []*v2.MessageQueue {
@@ -270,10 +233,10 @@ func queues(c *client, o options) []*v2.MessageQueue {
 }
 
 func runReceive(o options) ([]*result, float64) {
-	count := o.count("count", 20000)
+	count := o.Count("count", 20000)
 	store(o, count+count/10)
 	made := clients(o, consuming)
-	workers := len(made) * o.count("in-flight", 1)
+	workers := len(made) * o.Count("in-flight", 1)
 	results := make([]*result, workers)
 	var taken atomic.Int64
 	var done sync.WaitGroup
@@ -290,15 +253,15 @@ func runReceive(o options) ([]*result, float64) {
 			all := queues(c, o)
 			for turn := i; taken.Load() < int64(count); turn++ {
 				if time.Now().After(limit) {
-					r.wrong("not all came within 60 s")
+					r.Refused("not all came within 60 s")
 					return
 				}
 				start := time.Now()
 				got := receiveAndAck(c, o, all[turn%len(all)], r)
 				if got > 0 {
-					r.latency.record(int64(time.Since(start)))
+					r.Latency.Record(int64(time.Since(start)))
 				}
-				r.messages += int64(got)
+				r.Messages += int64(got)
 				taken.Add(int64(got))
 			}
 		}()
@@ -316,10 +279,10 @@ func receiveAndAck(c *client, o options, queue *v2.MessageQueue, r *result) int 
 		LongPollingTimeout: durationpb.New(0),
 		FilterExpression:   &v2.FilterExpression{Type: v2.FilterType_TAG, Expression: "*"}})
 	if err != nil {
-		r.wrong(err.Error())
+		r.Refused(err.Error())
 		return 0
 	}
-	r.requests++
+	r.Requests++
 	entries := make([]*v2.AckMessageEntry, 0, batch)
 	for {
 		answer, err := stream.Recv()
@@ -327,17 +290,17 @@ func receiveAndAck(c *client, o options, queue *v2.MessageQueue, r *result) int 
 			break
 		}
 		if err != nil {
-			r.wrong(err.Error())
+			r.Refused(err.Error())
 			return 0
 		}
 		if message := answer.GetMessage(); message != nil {
-			if len(message.GetBody()) != o.count("body-size", 1024) {
-				r.wrong("another body")
+			if len(message.GetBody()) != o.Count("body-size", 1024) {
+				r.Refused("another body")
 			}
 			properties := message.GetSystemProperties()
 			entries = append(entries, &v2.AckMessageEntry{MessageId: properties.GetMessageId(), ReceiptHandle: properties.GetReceiptHandle()})
 		} else if status := answer.GetStatus(); status != nil && status.GetCode() != v2.Code_OK && status.GetCode() != v2.Code_MESSAGE_NOT_FOUND {
-			r.wrong(status.GetCode().String() + ": " + status.GetMessage())
+			r.Refused(status.GetCode().String() + ": " + status.GetMessage())
 		}
 	}
 	if len(entries) == 0 {
@@ -345,15 +308,15 @@ func receiveAndAck(c *client, o options, queue *v2.MessageQueue, r *result) int 
 	}
 	answer, err := c.AckMessage(ctx, &v2.AckMessageRequest{Group: groupOf(o), Topic: topicOf(o), Entries: entries})
 	if err != nil || answer.GetStatus().GetCode() != v2.Code_OK {
-		r.wrong(fmt.Sprintf("ack: %v %v", err, answer.GetStatus()))
+		r.Refused(fmt.Sprintf("ack: %v %v", err, answer.GetStatus()))
 		return 0
 	}
-	r.requests++
+	r.Requests++
 	return len(entries)
 }
 
 func runIdle(o options) ([]*result, float64) {
-	made := make([]*client, o.count("connections", 1))
+	made := make([]*client, o.Count("connections", 1))
 	var done sync.WaitGroup
 	for first := range 32 {
 		done.Add(1)
@@ -397,7 +360,7 @@ func ask(connection net.Conn, header, body string) {
 }
 
 func runCreate(o options) ([]*result, float64) {
-	connection, err := net.Dial("tcp", "127.0.0.1:"+o.text("broker-port", o.text("port", "")))
+	connection, err := net.Dial("tcp", "127.0.0.1:"+o.Text("broker-port", o.Text("port", "")))
 	if err != nil {
 		fail("create: %v", err)
 	}
@@ -420,49 +383,10 @@ func runCreate(o options) ([]*result, float64) {
 			fail("create: no route: %v %v", err, answer.GetStatus())
 		}
 	}
-	return []*result{{messages: 1}}, 0
-}
-
-func cpu() float64 {
-	var usage syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
-	return float64(usage.Utime.Sec+usage.Stime.Sec) + float64(usage.Utime.Usec+usage.Stime.Usec)/1e6
+	return []*result{{Messages: 1}}, 0
 }
 
 func main() {
-	if len(os.Args) < 2 {
-		fail("expected MODE --name value …; modes: create send receive idle")
-	}
-	o := options{}
-	for i := 2; i+1 < len(os.Args); i += 2 {
-		o[strings.TrimPrefix(os.Args[i], "--")] = os.Args[i+1]
-	}
-	run, known := map[string]func(options) ([]*result, float64){
-		"create": runCreate, "send": runSend, "receive": runReceive, "idle": runIdle}[os.Args[1]]
-	if !known {
-		fail("no mode %q", os.Args[1])
-	}
-	limit := 180*time.Second + o.duration("seconds") + o.duration("warm-up")
-	time.AfterFunc(limit, func() { fail("%s is not finished after %s", os.Args[1], limit) })
-	results, seconds := run(o)
-	total, errors := &result{}, map[string]int64{}
-	for _, each := range results {
-		total.messages += each.messages
-		total.requests += each.requests
-		total.latency.add(&each.latency)
-		for what, count := range each.errors {
-			errors[what] += count
-		}
-	}
-	rate := 0.0
-	if seconds > 0 {
-		rate = float64(total.messages) / seconds
-	}
-	said, _ := json.Marshal(map[string]any{
-		"messages": total.messages, "requests": total.requests, "seconds": seconds, "messages_per_second": rate,
-		"errors": errors, "busy": errors["TOO_MANY_REQUESTS"], "generator_cpu_seconds": cpu(),
-		"latency_ms": map[string]float64{"p50": total.latency.quantile(0.5), "p99": total.latency.quantile(0.99),
-			"p999": total.latency.quantile(0.999)},
-	})
-	fmt.Println(string(said))
+	modes := map[string]generating.Mode{"create": runCreate, "send": runSend, "receive": runReceive, "idle": runIdle}
+	generating.Main(modes, "TOO_MANY_REQUESTS")
 }

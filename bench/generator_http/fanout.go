@@ -13,9 +13,9 @@ import (
 // runFanout opens many streams, each a group of its own over some topics, and sends so many messages that all streams
 // together get `rate` a second; latency is from when a message was due to be sent until a stream's client has it.
 func runFanout(o options, w *window) []*result {
-	streams, topics := o.count("connections", 1000), o.count("topics", 100)
-	rate, size := o.number("rate", 1000), o.count("body-size", 1024)
-	seconds, warmUp := o.number("seconds", 5), o.number("warm-up", 1)
+	streams, topics := o.Count("connections", 1000), o.Count("topics", 100)
+	rate, size := o.Number("rate", 1000), o.Count("body-size", 1024)
+	seconds, warmUp := o.Number("seconds", 5), o.Number("warm-up", 1)
 	results := make([]*result, streams+1)
 	var open, done sync.WaitGroup
 	var measuring atomic.Int64
@@ -40,19 +40,19 @@ func runFanout(o options, w *window) []*result {
 				}
 				at := bytes.Index(line, []byte("@"))
 				if at < 0 || len(line) < at+20 {
-					r.unexpected++
+					r.Unexpected++
 					continue
 				}
 				due, bad := strconv.ParseInt(string(line[at+1:at+20]), 10, 64)
 				if bad != nil {
-					r.unexpected++
+					r.Unexpected++
 				} else if from := measuring.Load(); from > 0 && due >= from {
-					r.messages++
-					r.latency.record(time.Now().UnixNano() - due)
+					r.Messages++
+					r.Latency.Record(time.Now().UnixNano() - due)
 				}
 			}
 			if measuring.Load() >= 0 {
-				r.broken(err)
+				r.Broken(err)
 			}
 		}()
 	}
@@ -76,7 +76,7 @@ func runFanout(o options, w *window) []*result {
 					body := append([]byte(fmt.Sprintf("@%019d", next.due)), padding...)
 					status, _, err := c.exchange(request("POST", sendTarget(o, topic), "", body))
 					if err != nil {
-						sender.firstError = err.Error()
+						sender.FirstError = err.Error()
 						return
 					}
 					if status != 201 && status != 202 {
@@ -108,10 +108,10 @@ func runFanout(o options, w *window) []*result {
 	wanted := int64(seconds*rate) * 95 / 100
 	got := int64(0)
 	for _, each := range results[:streams] {
-		got += each.messages
+		got += each.Messages
 	}
 	if got < wanted {
-		sender.unexpected += wanted - got
+		sender.Unexpected += wanted - got
 	}
 	return results
 }

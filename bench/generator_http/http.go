@@ -19,7 +19,7 @@ type connection struct {
 }
 
 func dial(o options, readSize int) *connection {
-	address := net.JoinHostPort(o.text("host", "127.0.0.1"), o.text("port", "8080"))
+	address := net.JoinHostPort(o.Text("host", "127.0.0.1"), o.Text("port", "8080"))
 	var conn net.Conn
 	var err error
 	for try := range 20 {
@@ -32,7 +32,7 @@ func dial(o options, readSize int) *connection {
 	if err != nil {
 		fail("%v", err)
 	}
-	if o.count("tls", 0) > 0 {
+	if o.Count("tls", 0) > 0 {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
 	return &connection{Conn: conn, in: bufio.NewReaderSize(conn, readSize)}
@@ -108,7 +108,7 @@ func payload(size int) []byte {
 	return body
 }
 
-func nchan(o options) bool { return o.text("server", "gateway") == "nchan" }
+func nchan(o options) bool { return o.Text("server", "gateway") == "nchan" }
 
 func sendTarget(o options, topic string) string {
 	if nchan(o) {
@@ -130,7 +130,7 @@ func uniqueGroup(index int) string { return fmt.Sprintf("bench-%x-%d", started, 
 var started = time.Now().UnixMilli()
 
 func runSend(o options, w *window) []*result {
-	message := request("POST", sendTarget(o, o.text("topic", "bench")), "", payload(o.count("body-size", 1024)))
+	message := request("POST", sendTarget(o, o.Text("topic", "bench")), "", payload(o.Count("body-size", 1024)))
 	return closedLoop(o, w, nil, func(_ int, r *result) {
 		c := dial(o, 4096)
 		defer c.Close()
@@ -139,18 +139,18 @@ func runSend(o options, w *window) []*result {
 			status, _, err := c.exchange(message)
 			now := time.Now()
 			if err != nil {
-				r.broken(err)
+				r.Broken(err)
 				return
 			}
 			if !w.counts(sent) {
 				continue
 			}
-			r.requests++
+			r.Requests++
 			if status == 201 || (nchan(o) && status == 202) {
-				r.messages++
-				r.latency.record(int64(now.Sub(sent)))
+				r.Messages++
+				r.Latency.Record(int64(now.Sub(sent)))
 			} else {
-				r.refused(strconv.Itoa(status))
+				r.Refused(strconv.Itoa(status))
 			}
 		}
 	})
@@ -158,7 +158,7 @@ func runSend(o options, w *window) []*result {
 
 // runReceive receives batches and acknowledges each with one request; every connection has a group of its own.
 func runReceive(o options, w *window) []*result {
-	topic, batch := o.text("topic", "bench"), o.count("batch", 32)
+	topic, batch := o.Text("topic", "bench"), o.Count("batch", 32)
 	field := []byte(`"receipt_handle":"`)
 	return closedLoop(o, w, nil, func(index int, r *result) {
 		c := dial(o, 65536)
@@ -185,24 +185,24 @@ func runReceive(o options, w *window) []*result {
 					rest = rest[end:]
 				}
 				if count == 0 {
-					r.unexpected++ // the messages have run out
+					r.Unexpected++ // the messages have run out
 					return
 				}
 				more := fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(handles)+2)
 				acks := append(request("POST", place+"/acks", more, nil), append(handles, ']', '}')...)
 				status, _, err = c.exchange(acks)
 				if err == nil && status == 200 && w.counts(sent) {
-					r.messages += int64(count)
-					r.requests++
-					r.latency.record(int64(time.Since(sent)))
+					r.Messages += int64(count)
+					r.Requests++
+					r.Latency.Record(int64(time.Since(sent)))
 				}
 			}
 			if err != nil {
-				r.broken(err)
+				r.Broken(err)
 				return
 			}
 			if status != 200 {
-				r.refused(strconv.Itoa(status))
+				r.Refused(strconv.Itoa(status))
 			}
 		}
 	})
@@ -238,20 +238,20 @@ func (c *connection) event() ([]byte, error) {
 // runStream drains what is stored: every connection is a stream of a group of its own.
 func runStream(o options, w *window) []*result {
 	return closedLoop(o, w, nil, func(index int, r *result) {
-		c, err := openStream(o, o.text("topic", "bench"), uniqueGroup(index), 65536)
+		c, err := openStream(o, o.Text("topic", "bench"), uniqueGroup(index), 65536)
 		defer c.Close()
 		for err == nil {
 			_ = c.SetReadDeadline(w.stop)
 			if _, err = c.event(); err == nil {
 				if now := time.Now(); w.counts(now) {
-					r.messages++
+					r.Messages++
 				} else if w.over(now) {
 					return
 				}
 			}
 		}
 		if !isTimeout(err) {
-			r.broken(err)
+			r.Broken(err)
 		}
 	})
 }

@@ -23,7 +23,7 @@ func webSocket(o options, isBinary bool, readSize int) (*connection, error) {
 	}
 	target := "/"
 	if nchan(o) {
-		protocol, target = "", "/sub/"+o.text("topic", "bench")
+		protocol, target = "", "/sub/"+o.Text("topic", "bench")
 	}
 	more := "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + protocol
@@ -167,8 +167,8 @@ func idOf(isBinary bool, reply []byte) (uint64, bool) {
 }
 
 func runWebSocketSend(o options, w *window) []*result {
-	isBinary, inFlight := o.count("binary", 0) > 0, o.count("in-flight", 1)
-	body := payload(o.count("body-size", 1024))
+	isBinary, inFlight := o.Count("binary", 0) > 0, o.Count("in-flight", 1)
+	body := payload(o.Count("body-size", 1024))
 	return closedLoop(o, w, nil, func(_ int, r *result) {
 		c, err := webSocket(o, isBinary, 16384)
 		defer c.Close()
@@ -180,7 +180,7 @@ func runWebSocketSend(o options, w *window) []*result {
 			for len(sent) < inFlight && w.goes() {
 				id++
 				sent[id] = time.Now()
-				out = frame(out, sendFrame(isBinary, id, o.text("topic", "bench"), body), isBinary)
+				out = frame(out, sendFrame(isBinary, id, o.Text("topic", "bench"), body), isBinary)
 			}
 			if len(out) > 0 {
 				if _, err = c.Write(out); err != nil {
@@ -200,29 +200,29 @@ func runWebSocketSend(o options, w *window) []*result {
 				at, known := sent[number]
 				delete(sent, number)
 				if !known {
-					r.unexpected++
+					r.Unexpected++
 				} else if w.counts(at) {
-					r.requests++
+					r.Requests++
 					if good {
-						r.messages++
-						r.latency.record(int64(time.Since(at)))
+						r.Messages++
+						r.Latency.Record(int64(time.Since(at)))
 					} else {
-						r.refused("error")
+						r.Refused("error")
 					}
 				}
 			}
 		}
-		r.broken(err)
+		r.Broken(err)
 	})
 }
 
 // runWebSocketDeliver drains what is stored, acknowledging and granting credit in batches.
 func runWebSocketDeliver(o options, w *window) []*result {
-	isBinary, batch := o.count("binary", 0) > 0, 32
+	isBinary, batch := o.Count("binary", 0) > 0, 32
 	return closedLoop(o, w, nil, func(index int, r *result) {
 		c, err := webSocket(o, isBinary, 65536)
 		defer c.Close()
-		topic, group := o.text("topic", "bench"), uniqueGroup(index)
+		topic, group := o.Text("topic", "bench"), uniqueGroup(index)
 		if isBinary {
 			out := packText(packText([]byte{0x86}, "op"), "subscribe")
 			out = packNumber(packText(out, "id"), 1)
@@ -249,10 +249,10 @@ func runWebSocketDeliver(o options, w *window) []*result {
 			if bytes.Contains(message[:min(len(message), 64)], []byte("deliver")) {
 				number++
 				if w.counts(now) {
-					r.messages++
+					r.Messages++
 				}
 			} else if bytes.Contains(message, []byte("error")) {
-				r.refused(string(message[:min(len(message), 200)]))
+				r.Refused(string(message[:min(len(message), 200)]))
 				return
 			}
 			if number >= settled+uint64(batch) {
@@ -261,7 +261,7 @@ func runWebSocketDeliver(o options, w *window) []*result {
 			}
 		}
 		if !isTimeout(err) {
-			r.broken(err)
+			r.Broken(err)
 		}
 	})
 }
@@ -291,7 +291,7 @@ func settleFrames(isBinary bool, settled, number uint64) []byte {
 
 // runIdle opens WebSockets that say nothing (or, with --kind http, kept-alive connections) until a line comes.
 func runIdle(o options, w *window) []*result {
-	count := o.count("connections", 1000)
+	count := o.Count("connections", 1000)
 	r := &result{}
 	var lock sync.Mutex
 	var open sync.WaitGroup
@@ -308,9 +308,9 @@ func runIdle(o options, w *window) []*result {
 			lock.Lock()
 			defer lock.Unlock()
 			if err != nil {
-				r.broken(err)
+				r.Broken(err)
 			} else {
-				r.messages++
+				r.Messages++
 			}
 		}()
 	}

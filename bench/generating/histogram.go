@@ -1,4 +1,4 @@
-package main
+package generating
 
 import "math/bits"
 
@@ -6,13 +6,15 @@ import "math/bits"
 // memory is fixed however long a run is.
 const histogramSteps = 128
 
-type histogram struct {
+// Histogram holds latencies.
+type Histogram struct {
 	counts  [58 * histogramSteps]uint64
 	total   uint64
 	largest uint64
 }
 
-func (h *histogram) record(nanoseconds int64) {
+// Record counts one latency.
+func (h *Histogram) Record(nanoseconds int64) {
 	value := uint64(max(nanoseconds, 0))
 	bucket := max(bits.Len64(value)-7, 1) - 1
 	index := min(bucket*histogramSteps+int(value>>bucket)%(2*histogramSteps), len(h.counts)-1)
@@ -21,7 +23,7 @@ func (h *histogram) record(nanoseconds int64) {
 	h.largest = max(h.largest, value)
 }
 
-func (h *histogram) add(other *histogram) {
+func (h *Histogram) add(other *Histogram) {
 	for i, count := range other.counts {
 		h.counts[i] += count
 	}
@@ -30,7 +32,7 @@ func (h *histogram) add(other *histogram) {
 }
 
 // quantile is the value in ms at or below which a share of what was recorded lies.
-func (h *histogram) quantile(share float64) float64 {
+func (h *Histogram) quantile(share float64) float64 {
 	wanted := uint64(share*float64(h.total) + 0.5)
 	seen := uint64(0)
 	for i, count := range h.counts {

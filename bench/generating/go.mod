@@ -1,0 +1,3 @@
+module rmqgateway/bench/generating
+
+go 1.23
