@@ -217,7 +217,8 @@ def leave(namespace: str, reply: Any) -> Any:
         return msgspec.structs.replace(reply, topics=_named(topics, change))
     if isinstance(reply, GroupConfigs):
         groups = tuple([group for group in reply.groups if ours(group.name)])
-        return msgspec.structs.replace(reply, groups=_named(groups, change))
+        forbidden = {change(name): tuple(map(change, topics)) for name, topics in reply.forbidden.items() if ours(name)}
+        return msgspec.structs.replace(reply, groups=_named(groups, change), forbidden=forbidden)
     if isinstance(reply, Names):
         return Names(tuple([change(name) for name in reply.names if ours(name)]))
     if isinstance(reply, CheckTransaction | ConsumeMessageDirectly):

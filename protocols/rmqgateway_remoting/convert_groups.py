@@ -15,6 +15,7 @@ from rmqgateway.commands import (
     GetGroup,
     GroupConfig,
     GroupConfigs,
+    GroupForbidden,
     ListConsumerConnections,
     ListGroups,
     ListGroupsOfTopic,
@@ -22,6 +23,7 @@ from rmqgateway.commands import (
     ListTopicsOfGroup,
     Names,
     Subscribed,
+    UpdateGroupForbidden,
 )
 from rmqgateway.errors import Code, WireError
 from rmqgateway.message import FilterType
@@ -36,6 +38,7 @@ from rmqgateway.wire.bodies.clients import (
     java_hash,
 )
 from rmqgateway.wire.bodies.common import DataVersion
+from rmqgateway.wire.bodies.groups import GroupForbidden as GroupForbiddenBody
 from rmqgateway.wire.bodies.groups import (
     GroupList,
     GroupRetryPolicy,
@@ -138,9 +141,23 @@ def reply_all_groups(reply: GroupConfigs, request: RemotingCommand, peer: Peer, 
     """``SubscriptionGroupWrapper``."""
     body = SubscriptionGroupWrapper(
         data_version=DataVersion(counter=reply.version),
+        forbidden_table={group: dict.fromkeys(topics, _READING) for group, topics in reply.forbidden.items()},
         subscription_group_table={group.name: _group_body(group) for group in reply.groups},
     )
     respond(request, out, {"totalGroupNum": str(len(reply.groups))}, encode_body(body))
+
+
+def parse_group_forbidden(request: RemotingCommand, peer: Peer) -> UpdateGroupForbidden:
+    """UPDATE_AND_GET_GROUP_FORBIDDEN; without ``readable`` it asks only."""
+    ext = request.ext_fields
+    readable = boolean(ext, "readable") if "readable" in ext else None
+    return UpdateGroupForbidden(text(ext, "group"), text(ext, "topic"), readable)
+
+
+def reply_group_forbidden(reply: GroupForbidden, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
+    """``GroupForbidden``."""
+    body = GroupForbiddenBody(group=reply.group, readable=reply.readable, topic=reply.topic)
+    respond(request, out, body=encode_body(body), remark="")
 
 
 def _connection(connection: Connection) -> ConnectionBody:
@@ -270,6 +287,8 @@ def reply_topics_of_group(reply: Names, request: RemotingCommand, peer: Peer, ou
     respond(request, out, body=encode_body(TopicList(broker_addr=peer.host, topic_list=list(reply.names))))
 
 
+#: ``PermName.PERM_READ``.
+_READING = 4
 _NOT_ONLINE = {Code.GROUP_NOT_FOUND: ResponseCode.CONSUMER_NOT_ONLINE}
 
 OPERATIONS = (
@@ -278,6 +297,9 @@ OPERATIONS = (
     Operation(RequestCode.DELETE_SUBSCRIPTIONGROUP, DeleteGroup, parse_delete_group, reply_nothing),
     Operation(RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG, GetGroup, parse_get_group, reply_get_group),
     Operation(RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, ListGroups, parse_all_groups, reply_all_groups),
+    Operation(
+        RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN, UpdateGroupForbidden, parse_group_forbidden, reply_group_forbidden
+    ),
     Operation(
         RequestCode.GET_CONSUMER_CONNECTION_LIST,
         ListConsumerConnections,

@@ -41,6 +41,7 @@ __all__ = [
     "GetTopicStatistics",
     "GroupConfig",
     "GroupConfigs",
+    "GroupForbidden",
     "ListConsumerConnections",
     "ListGroups",
     "ListGroupsOfTopic",
@@ -63,6 +64,7 @@ __all__ = [
     "TopicConfig",
     "TopicConfigs",
     "TopicStatistics",
+    "UpdateGroupForbidden",
     "ViewMessage",
 ]
 
@@ -113,8 +115,11 @@ class TopicConfigs(Reply, frozen=True):
 
 
 class GroupConfigs(Reply, frozen=True):
+    """:ivar forbidden: by group: the topics that it may not read (`UpdateGroupForbidden`)."""
+
     groups: tuple[GroupConfig, ...]
     version: int = 0
+    forbidden: dict[str, tuple[str, ...]] = {}
 
 
 class CreateTopics(Command[None], frozen=True):
@@ -199,6 +204,32 @@ class ListGroups(Command[GroupConfigs], frozen=True):
 
     action: ClassVar[Action] = Action.LIST
     resources: ClassVar = ((Resource.GROUP, None),)
+
+
+class GroupForbidden(Reply, frozen=True):
+    """Whether a group may read a topic."""
+
+    group: str
+    topic: str
+    readable: bool
+
+
+class UpdateGroupForbidden(Command[GroupForbidden], frozen=True):
+    """Pause a group's members at one topic, or let them go on, or (None) ask whether they are paused.
+
+    As in a real broker it concerns pulls by the subscription that a group's heartbeat announced: those of push consumers. Who
+    brings a filter along with each pull, and who receives (pop), is not held back; ``consumeEnable`` of the group does that.
+    It stays through restarts and changes of the group's configuration, until the group is deleted.
+    The group is created if that is allowed. Errors: BAD_GROUP_NAME, GROUP_NOT_FOUND, BAD_TOPIC_NAME, STORE_FULL (too many).
+    """
+
+    action: ClassVar[Action] = Action.UPDATE
+    resources: ClassVar = _TOPIC_GROUP
+    mutates: ClassVar[bool] = True
+
+    group: str
+    topic: str
+    readable: bool | None = None
 
 
 class Connection(msgspec.Struct, frozen=True):

@@ -203,6 +203,7 @@ SCENARIOS: dict[type[Command[Any]], Callable[[Scene], Any]] = {
     c.DeleteGroup: group_exists(c.DeleteGroup(GROUP)),
     c.GetGroup: group_exists(c.GetGroup(GROUP)),
     c.ListGroups: plain(c.ListGroups()),
+    c.UpdateGroupForbidden: group_exists(c.UpdateGroupForbidden(GROUP, TOPIC, False)),
     c.ListConsumerConnections: with_member(c.ListConsumerConnections(GROUP)),
     c.ListProducerConnections: with_member(c.ListProducerConnections("producers")),
     c.GetTopicStatistics: plain(c.GetTopicStatistics(TOPIC)),

@@ -21,6 +21,7 @@ from rmqgateway.commands.administering import (
     GetTopicStatistics,
     GroupConfig,
     GroupConfigs,
+    GroupForbidden,
     ListGroups,
     ListGroupsOfTopic,
     ListTopics,
@@ -30,11 +31,13 @@ from rmqgateway.commands.administering import (
     TopicConfig,
     TopicConfigs,
     TopicStatistics,
+    UpdateGroupForbidden,
 )
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.message import MessageQueue
 from rmqgateway.wire.bodies import encode_body
+from rmqgateway.wire.bodies.groups import GroupForbidden as GroupForbiddenBody
 from rmqgateway.wire.bodies.groups import GroupList, SubscriptionGroupWrapper
 from rmqgateway.wire.bodies.routes import TopicList
 from rmqgateway.wire.bodies.topics import TopicConfigSerializeWrapper, TopicStatsTable
@@ -45,6 +48,8 @@ __all__ = ["AdminTopics"]
 
 _MAX_AT_ONCE = 1000
 _MAX_QUEUES = 1024
+#: ``PermName.PERM_READ``, a bit of ``forbiddenTable``.
+_READING = 4
 #: How long a topic is waited for that was created: name servers hear of it from its brokers. Attempts, seconds between.
 _ATTEMPTS, _BETWEEN = 30, 0.1
 
@@ -69,6 +74,7 @@ class AdminTopics(Component):
             DeleteGroup: self.delete_group,
             GetGroup: self.get_group,
             ListGroups: self.list_groups,
+            UpdateGroupForbidden: self.update_group_forbidden,
         }
 
     def masters(self) -> list[tuple[str, str]]:
@@ -251,18 +257,42 @@ class AdminTopics(Component):
 
     async def _list_groups(self, context: Context) -> GroupConfigs:
         found: dict[str, GroupConfig] = {}
+        forbidden: dict[str, set[str]] = {}
         version = 0
         for _, address in self.masters():
-            groups, counter = await self._groups_at(context, address)
+            groups, counter, table = await self._groups_at(context, address)
             version = max(version, counter)
             for name, config in groups.items():
                 found.setdefault(name, config)
-        return GroupConfigs(tuple(found[name] for name in sorted(found)), version)
+            for name, topics in table.items():
+                forbidden.setdefault(name, set()).update(topic for topic, bits in topics.items() if bits & _READING)
+        paused = {name: tuple(sorted(topics)) for name, topics in sorted(forbidden.items()) if topics}
+        return GroupConfigs(tuple(found[name] for name in sorted(found)), version, paused)
 
-    async def _groups_at(self, context: Context, address: str) -> tuple[dict[str, GroupConfig], int]:
+    async def _groups_at(
+        self, context: Context, address: str
+    ) -> tuple[dict[str, GroupConfig], int, dict[str, dict[str, int]]]:
         answer = await self.core.ask(address, RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, context=context)
         table = self.core.read(answer, SubscriptionGroupWrapper, "GET_ALL_SUBSCRIPTIONGROUP_CONFIG")
         return (
             {name: group_of(body) for name, body in table.subscription_group_table.items()},
             table.data_version.counter,
+            table.forbidden_table,
         )
+
+    def update_group_forbidden(self, context: Context, command: UpdateGroupForbidden) -> Deferred[GroupForbidden]:
+        names.check_group(command.group)
+        names.check_topic(command.topic)
+        return self.run(self._update_group_forbidden(context, command))
+
+    async def _update_group_forbidden(self, context: Context, command: UpdateGroupForbidden) -> GroupForbidden:
+        """At every master; readable is what is readable at all of them."""
+        ext = {"group": command.group, "topic": command.topic}
+        if command.readable is not None:
+            ext["readable"] = "true" if command.readable else "false"
+        answers = await all_of(
+            self.core.ask(address, RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN, dict(ext), context=context)
+            for _, address in self.masters()
+        )
+        told = [self.core.read(answer, GroupForbiddenBody, "UPDATE_AND_GET_GROUP_FORBIDDEN") for answer in answers]
+        return GroupForbidden(command.group, command.topic, all(one.readable for one in told))

@@ -8,6 +8,7 @@ from rmqgateway.backend.checks import check_groups, check_no_system_group, check
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.backend.local.forbidden import Forbidden
 from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.statistics import Statistics
@@ -52,6 +53,7 @@ class AdminTopics(Component):
         clients: Clients,
         offsets: Offsets,
         statistics: Statistics,
+        forbidden: Forbidden,
     ) -> None:
         super().__init__(core)
         self._topics = topics
@@ -59,6 +61,7 @@ class AdminTopics(Component):
         self._clients = clients
         self._offsets = offsets
         self._statistics = statistics
+        self._forbidden = forbidden
 
     def handlers(self) -> Handlers:
         return {
@@ -135,4 +138,5 @@ class AdminTopics(Component):
         return self._groups.existing(command.group)
 
     def list_groups(self, context: Context, command: ListGroups) -> GroupConfigs:
-        return GroupConfigs(tuple(self._groups.configs()), self._groups.version)
+        forbidden = {group: tuple(sorted(topics)) for group, topics in sorted(self._forbidden.by_group.items())}
+        return GroupConfigs(tuple(self._groups.configs()), self._groups.version, forbidden)

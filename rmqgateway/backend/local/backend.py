@@ -18,6 +18,7 @@ from rmqgateway.backend.local.assignments import QueueAssignments
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, wall_clock_ms
 from rmqgateway.backend.local.delays import Delays
+from rmqgateway.backend.local.forbidden import Forbidden
 from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.lite import LiteTopics
 from rmqgateway.backend.local.locks import Locks
@@ -75,6 +76,7 @@ class LocalBackend:
         self.waits = Waits(core)
         self.topics = Topics(core)
         self.groups = Groups(core)
+        self.forbidden = Forbidden(core, self.groups)
         self.statistics = Statistics(core, self.topics)
         self.clients = Clients(core, self.topics, self.groups)
         self.locks = Locks(core)
@@ -87,7 +89,7 @@ class LocalBackend:
         )
         self.sending_back = SendingBack(core, self.topics, self.groups, self.writer, self.statistics)
         self.pulling = Pulling(
-            core, self.topics, self.groups, self.clients, self.offsets, self.waits, self.statistics
+            core, self.topics, self.groups, self.clients, self.offsets, self.waits, self.statistics, self.forbidden
         )
         self.timers = self.writer.timers = Timers(core, self.topics, self.writer)
         self.transactions = self.producing.transactions = Transactions(core, self.topics, self.clients, self.writer)
@@ -109,7 +111,7 @@ class LocalBackend:
         self.relays = Relays(core, self.clients)
         self.name_server = NameServer(core, self.topics, self.groups)
         administration = [
-            AdminTopics(core, self.topics, self.groups, self.clients, self.offsets, self.statistics),
+            AdminTopics(core, self.topics, self.groups, self.clients, self.offsets, self.statistics, self.forbidden),
             AdminProgress(
                 core, self.topics, self.groups, self.clients, self.offsets, self.popping, self.relays, self.statistics
             ),
@@ -123,6 +125,7 @@ class LocalBackend:
         self.components: list[Component] = [
             self.topics,
             self.groups,
+            self.forbidden,
             self.statistics,
             self.offsets,
             self.clients,

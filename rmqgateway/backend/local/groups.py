@@ -118,8 +118,7 @@ class Groups(Component):
             raise GatewayError(
                 Code.STORE_FULL, f"there are {len(self.by_name)} consumer groups already (max_groups)"
             )
-        self.version += 1
-        changes: list[tuple[str, str, bytes | None]] = [(_COUNTERS, _VERSION, b"%d" % self.version)]
+        changes: list[tuple[str, str, bytes | None]] = [self.changed()]
         for config in configs:
             self.by_name[config.name] = config
             changes.append((_TABLE, config.name, _encode(_Record(1, config))))
@@ -129,9 +128,11 @@ class Groups(Component):
         """Forget a group; fires when durable. One that is not there is left so."""
         if self.by_name.pop(name, None) is None:
             return succeed(None)
-        self.version += 1
         for callback in self.on_delete:
             callback(name)
-        return self.core.store.metadata.change(
-            [(_TABLE, name, None), (_COUNTERS, _VERSION, b"%d" % self.version)]
-        )
+        return self.core.store.metadata.change([(_TABLE, name, None), self.changed()])
+
+    def changed(self) -> tuple[str, str, bytes | None]:
+        """Count a change of what is told of groups; return the part of a metadata change that records it."""
+        self.version += 1
+        return _COUNTERS, _VERSION, b"%d" % self.version

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.filters import CompiledFilter, compile_filter
+from rmqgateway.backend.local.forbidden import Forbidden
 from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.queues import Queue
@@ -48,10 +49,12 @@ class Pulling(Component):
         offsets: Offsets,
         waits: Waits,
         statistics: Statistics,
+        forbidden: Forbidden,
     ) -> None:
         super().__init__(core)
         self._topics = topics
         self._groups = groups
+        self._forbidden = forbidden
         self._clients = clients
         self._offsets = offsets
         self._waits = waits
@@ -69,10 +72,9 @@ class Pulling(Component):
         self, context: Context, command: PullMessages
     ) -> PulledMessages | Deferred[PulledMessages]:
         group = self._groups.by_name.get(command.group) or self._groups.find(command.group)
-        if not group.consume_enable:
-            raise GatewayError(
-                Code.GROUP_DISABLED, f"consumer group {group.name} may not consume (consumeEnable)"
-            )
+        refusal = self.refusal(command, group)
+        if refusal is not None:
+            raise refusal
         topic = self._topics.get(command.topic) or self._topics.find(command.topic)
         if not topic.readable:
             raise GatewayError(Code.TOPIC_NOT_READABLE, f"topic {topic.name} cannot be read (permission)")
@@ -105,6 +107,19 @@ class Pulling(Component):
         return Offset(stored.offset_by_time(command.timestamp, of is OffsetOf.TIMESTAMP))
 
     # Inside
+
+    def refusal(self, command: PullMessages, group: GroupConfig) -> GatewayError | None:
+        """Why a group may not consume at all, or not from this topic.
+
+        The latter is said, as by a real broker, of pulls by the announced subscription.
+        """
+        if not group.consume_enable:
+            return GatewayError(Code.GROUP_DISABLED, f"consumer group {group.name} may not consume (consumeEnable)")
+        if command.filter is None and not self._forbidden.may_read(command.group, command.topic):
+            return GatewayError(
+                Code.GROUP_DISABLED, f"the consumer group[{group.name}] is forbidden for topic[{command.topic}]"
+            )
+        return None
 
     def _subscribed(self, command: PullMessages, group: GroupConfig) -> CompiledFilter | None:
         """The filter that the group's heartbeat announced."""
@@ -213,7 +228,13 @@ class _LongPoll:
         queue, last = self._queue, self._last
         if queue.stored.max_offset <= last.next_offset:
             return False
-        reply = self._pulling._read(queue, self._command, last.next_offset, self._chosen)
+        pulling, command = self._pulling, self._command
+        group = pulling._groups.by_name.get(command.group)
+        refusal = None if group is None else pulling.refusal(command, group)
+        if refusal is not None:  # paused while it waited
+            self.deferred.errback(refusal)
+            return True
+        reply = pulling._read(queue, command, last.next_offset, self._chosen)
         if reply.status is PullStatus.NO_MATCHED_MESSAGE:
             self._last = reply
             # More was looked over than one pull may: let the client come again instead of scanning on here.

@@ -13,6 +13,7 @@ __all__ = [
     "ConsumeStatsList",
     "ConsumerOffsetSerializeWrapper",
     "ConsumerStatusBody",
+    "GroupForbidden",
     "GroupList",
     "OffsetWrapper",
     "QueryConsumeTimeSpanBody",
@@ -80,7 +81,7 @@ class SubscriptionGroupConfig(Body, kw_only=True):
 
 
 class SubscriptionGroupWrapper(Body, kw_only=True):
-    """GET_ALL_SUBSCRIPTIONGROUP_CONFIG(201)."""
+    """GET_ALL_SUBSCRIPTIONGROUP_CONFIG(201); what is forbidden by group and topic: bits, 4 is reading."""
 
     data_version: DataVersion
     forbidden_table: dict[str, dict[str, int]] = {}
@@ -91,6 +92,14 @@ class SubscriptionGroupList(Body, kw_only=True):
     """UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST(225)."""
 
     group_config_list: list[SubscriptionGroupConfig]
+
+
+class GroupForbidden(Body, kw_only=True):
+    """UPDATE_AND_GET_GROUP_FORBIDDEN(353)."""
+
+    group: str
+    readable: bool
+    topic: str
 
 
 class GroupList(Body, kw_only=True):

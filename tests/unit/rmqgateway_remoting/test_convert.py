@@ -18,6 +18,8 @@ from rmqgateway.commands import (
     EndTransaction,
     GetKeyValues,
     GroupConfig,
+    GroupConfigs,
+    GroupForbidden,
     Heartbeat,
     LiteOffset,
     MessageModel,
@@ -44,6 +46,7 @@ from rmqgateway.commands import (
     Table,
     TopicConfig,
     TopicConfigs,
+    UpdateGroupForbidden,
 )
 from rmqgateway.errors import WireError
 from rmqgateway.message import TAG_ALL, Filter, FilterType, MessageQueue, MessageType, Permission
@@ -409,6 +412,21 @@ def test_a_topics_type_is_told() -> None:
     body = json.loads(reply(351, TopicConfig("T", message_type=MessageType.DELAY)).body)
     assert body["attributes"] == {"message.type": "DELAY"}
     assert json.loads(reply(351, TopicConfig("T")).body)["attributes"] == {}
+
+
+def test_a_group_is_paused_as_a_broker_says_it() -> None:
+    """The answers are those of a broker 5.5.0, byte for byte."""
+    names = {"group": "litegroup", "topic": "plain"}
+    assert parse(353, names) == UpdateGroupForbidden("litegroup", "plain", None)
+    for word, value in (("false", False), ("true", True), ("TRUE", True), ("x", False)):
+        assert parse(353, {**names, "readable": word}).readable is value
+    told = reply(353, GroupForbidden("litegroup", "plain", False), names)
+    assert (told.code, told.remark) == (0, "")
+    assert told.body == b'{"group":"litegroup","readable":false,"topic":"plain"}'
+    told = reply(201, GroupConfigs((), 3, {"never": ("neither",), "litegroup": ("other", "plain")}))
+    assert b'"forbiddenTable":{"never":{"neither":4},"litegroup":{"other":4,"plain":4}}' in told.body
+    with pytest.raises(WireError, match="header field topic: expected text, got none"):
+        parse(353, {"group": "g"})
 
 
 def test_groups_keep_what_they_are_told() -> None:

@@ -16,7 +16,9 @@ from rmqgateway.commands import (
     GetKeyValues,
     GetTopic,
     GroupConfig,
+    GroupForbidden,
     ListConsumers,
+    ListGroups,
     ListTopics,
     LockQueues,
     OffsetOf,
@@ -27,6 +29,7 @@ from rmqgateway.commands import (
     SendBack,
     SyncLiteSubscription,
     TopicConfig,
+    UpdateGroupForbidden,
     ViewMessage,
 )
 from rmqgateway.commands.clients import LiteOffset
@@ -108,6 +111,29 @@ def test_groups_are_made_as_they_are_told() -> None:
     body = msgspec.json.decode(world.servers[A].last(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP).body)
     assert (body["retryMaxTimes"], body["consumeMessageOrderly"], body["attributes"]) == (5, True, {"+lite.bind.topic": "T"})
     assert world.do(CreateGroups((GroupConfig("G", retry_policy="nonsense"),))).code is Code.BAD_REQUEST
+
+
+def test_a_group_is_paused_at_every_broker() -> None:
+    world = World(brokers=(A, B))
+    code = RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN
+    for address, readable in ((A, "true"), (B, "false")):
+        body = f'{{"group":"G","readable":{readable},"topic":"T"}}'.encode()
+        world.servers[address].script[code] = lambda _, body=body: (0, {}, body)
+    assert world.do(UpdateGroupForbidden("G", "T")) == GroupForbidden("G", "T", False)
+    assert world.servers[A].last(code).ext_fields == {"group": "G", "topic": "T"}
+    assert world.do(UpdateGroupForbidden("G", "T", False)).readable is False
+    assert {world.servers[one].last(code).ext_fields["readable"] for one in (A, B)} == {"false"}
+    del world.servers[B].script[code]  # a broker of 4.x
+    assert world.do(UpdateGroupForbidden("G", "T", True)).code is Code.UNSUPPORTED
+    assert world.do(UpdateGroupForbidden("a b", "T", True)).code is Code.BAD_GROUP_NAME
+
+
+def test_what_groups_may_not_read_is_told_of_all_brokers() -> None:
+    world = World(brokers=(A, B))
+    for address, forbidden in ((A, '{"G":{"T":4,"U":2},"H":{"U":2}}'), (B, '{"G":{"V":6}}')):
+        body = f'{{"dataVersion":{{"counter":4}},"forbiddenTable":{forbidden},"subscriptionGroupTable":{{}}}}'.encode()
+        world.servers[address].script[RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG] = lambda _, body=body: (0, {}, body)
+    assert world.do(ListGroups()).forbidden == {"G": ("T", "V")}
 
 
 def test_progress_of_all_brokers_is_one_table() -> None:
