@@ -208,8 +208,8 @@ class Socket:
         masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
         self._socket.sendall(b"\x81" + size + mask + masked)
 
-    def read(self, kind: str) -> dict[str, Any]:
-        """The next frame of this operation; others are passed over."""
+    def frame(self) -> dict[str, Any]:
+        """The next one."""
         while True:
             head = self._stream.read(2)
             assert len(head) == 2, "the connection is closed"
@@ -219,9 +219,15 @@ class Socket:
             data = self._stream.read(size)
             if head[0] & 15 == 1:
                 frame: dict[str, Any] = json.loads(data)
-                assert frame["op"] != "error", frame
-                if frame["op"] == kind:
-                    return frame
+                return frame
+
+    def read(self, kind: str) -> dict[str, Any]:
+        """The next frame of this operation; others are passed over."""
+        while True:
+            frame = self.frame()
+            assert kind == "error" or frame["op"] != "error", frame
+            if frame["op"] == kind:
+                return frame
 
     def close(self) -> None:
         self._socket.close()

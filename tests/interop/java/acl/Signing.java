@@ -48,6 +48,9 @@ public final class Signing {
                 answer = "CODE " + error.getResponseCode() + " " + error.getErrorMessage();
             } catch (MQClientException error) {
                 answer = "CODE " + error.getResponseCode() + " " + error.getErrorMessage();
+                if (error.getCause() instanceof MQBrokerException) {
+                    answer += " " + ((MQBrokerException) error.getCause()).getErrorMessage();
+                }
             } catch (Throwable error) {
                 answer = "ERROR " + error;
             }
