@@ -105,7 +105,7 @@ def rolled_back_all_the_same(patch: pytest.MonkeyPatch) -> None:
 def asked_again(patch: pytest.MonkeyPatch) -> None:
     """A transaction is asked about though it has ended."""
 
-    def undecided(self: Any, offset: int) -> None:
+    def undecided(self: Any, offset: int, key: int) -> None:
         return None
 
     patch.setattr(Transactions, "_ended", undecided)

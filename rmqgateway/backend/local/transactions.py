@@ -1,15 +1,14 @@
 """Half messages: prepared, then committed, rolled back, or asked about.
 
 A half message is stored in ``RMQ_SYS_TRANS_HALF_TOPIC`` with its real topic and queue as properties; that it is undecided
-is state in the log. Committing appends the real message in the same group as the mark that ends the half message, so a
-transaction is never half visible. Source of the meaning: ``TransactionalMessageServiceImpl`` and
-``EndTransactionProcessor`` of 5.5.0.
+is state in the log, of which a few bytes are in memory (`HalfTable`). Committing appends the real message in the same group
+as the mark that ends the half message, so a transaction is never half visible. Source of the meaning:
+``TransactionalMessageServiceImpl`` and ``EndTransactionProcessor`` of 5.5.0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from heapq import heapify, heappop, heappush
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from rmqgateway.backend.local import names
 from rmqgateway.backend.local.alarm import Alarm
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
+from rmqgateway.backend.local.half_table import MOST_CHECKS, HalfTable, id_hash
 from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.local.topics import Topics
 from rmqgateway.backend.local.writing import Draft, Writer
@@ -40,22 +40,13 @@ HALF_TOPIC = names.HALF_TOPIC
 #: Where a half message goes whose producer never answered.
 DISCARDED_TOPIC = names.TRANS_CHECK_MAX_TIME_TOPIC
 _REAL_TOPIC, _REAL_QUEUE = "REAL_TOPIC", "REAL_QID"
-_VERSION = b"\x01"
+_VERSION = b"\x02"
 _PREPARED, _CHECKED, _ENDED, _MOVED = range(4)
 _BATCH = 128
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
-
-
-class _Half:
-    """An undecided half message. :ivar checks: how often its producers were asked. :ivar check_at: when next (ms)."""
-
-    __slots__ = ("check_at", "checks", "transaction_id")
-
-    def __init__(self, transaction_id: str, check_at: int, checks: int = 0) -> None:
-        self.transaction_id = transaction_id
-        self.check_at = check_at
-        self.checks = checks
+#: One that is not durable yet cannot be read: it is asked about so much later (ms).
+_SOON = 100
 
 
 class Transactions(Component):
@@ -66,9 +57,7 @@ class Transactions(Component):
         self._topics = topics
         self._clients = clients
         self._writer = writer
-        self._halves: dict[int, _Half] = {}
-        self._by_id: dict[str, int] = {}
-        self._checks: list[tuple[int, int]] = []  # heap of (when, offset); outdated ones are passed over
+        self._halves = HalfTable()
         self._alarm = Alarm(core, self._check_due)
         self._turn = 0
         #: Whether a member of a producer group may be shown a half message of a topic; set by the backend.
@@ -110,8 +99,9 @@ class Transactions(Component):
     def _begin(self, put: SendResult, delay_ms: int) -> None:
         """A half message was stored: its first check comes after this delay."""
         check_at = self.core.now_ms() + delay_ms
-        self._prepared(put.queue_offset, put.unique_key, check_at)
-        self._append([_PREPARED, put.queue_offset, put.unique_key, check_at], put.physical_offset)
+        key = id_hash(put.unique_key)
+        self._halves.add(put.queue_offset, key, check_at)
+        self._append([_PREPARED, put.queue_offset, key, check_at], put.physical_offset)
         self._plan()
 
     def resume_transaction(self, context: Context, command: ResumeTransaction) -> Deferred[None]:
@@ -128,7 +118,7 @@ class Transactions(Component):
             raise GatewayError(
                 Code.BAD_REQUEST, f"the half message is of topic {topic!r}, not of {command.topic[:200]!r}"
             )
-        if draft.named.get("UNIQ_KEY", "") in self._by_id:
+        if self._find(draft.named.get("UNIQ_KEY", "")) >= 0:
             raise GatewayError(Code.BAD_REQUEST, "this transaction is undecided: its half message is there")
         draft.set("TRANSACTION_CHECK_TIMES", "0")
         self._begin(self._writer.put(draft), 0)
@@ -157,11 +147,13 @@ class Transactions(Component):
             )
         message = self._read(offset)
         if message is None:
-            self._end(offset)
+            if self._is_new(offset):
+                raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message is not stored yet")
+            self._end(offset, None)
             raise GatewayError(Code.TRANSACTION_NOT_FOUND, "the half message is gone (retention)")
         self._check_caller(context, command, message)
         put = self._deliver(message) if command.resolution == TransactionResolution.COMMIT else -1
-        self._end(offset, put)
+        self._end(offset, message, put)
         return self.core.durable(None)
 
     def _offset(self, command: EndTransaction) -> int:
@@ -169,7 +161,7 @@ class Transactions(Component):
         said = command.queue_offset
         if said in self._halves:
             return said
-        now_at = self._by_id.get(command.transaction_id, -1)
+        now_at = self._find(command.transaction_id)
         if said < 0:
             return now_at
         if said < now_at:
@@ -177,6 +169,12 @@ class Transactions(Component):
             if before is None or _unique_key(before) == command.transaction_id:
                 return now_at
         return -1
+
+    def _find(self, transaction_id: str) -> int:
+        """Where the undecided half message of a transaction is, or -1. That its hash is known is not enough."""
+        offset = self._halves.find(id_hash(transaction_id))
+        message = self._read(offset) if offset >= 0 else None
+        return -1 if message is not None and _unique_key(message) != transaction_id else offset
 
     def _check_caller(self, context: Context, command: EndTransaction, message: bytes) -> None:
         named = decode_properties(stored_message.properties(message))
@@ -203,6 +201,11 @@ class Transactions(Component):
                 return message
         return None
 
+    def _is_new(self, offset: int) -> bool:
+        """Whether this half message cannot be read since it is not durable yet."""
+        stored = self._topics.find(HALF_TOPIC).queue(0).stored
+        return bool(stored.max_offset <= offset < stored.next_offset)
+
     def _deliver(self, message: bytes) -> int:
         """Append the real message: its position."""
         half = self._topics.find(HALF_TOPIC)
@@ -220,47 +223,50 @@ class Transactions(Component):
         draft.queue_id = queue_id % max(topic.write_queues, topic.read_queues, 1)
         return self._writer.put_or_delay(draft).physical_offset
 
-    def _end(self, offset: int, needs: int = -1) -> None:
-        self._ended(offset)
-        self._append([_ENDED, offset, "", 0], needs)
+    def _end(self, offset: int, message: bytes | None, needs: int = -1) -> None:
+        key = self._halves.key_of(offset) if message is None else id_hash(_unique_key(message))
+        self._ended(offset, key)
+        self._append([_ENDED, offset, key, 0], needs)
 
     # Asking the producers.
 
     def _plan(self) -> None:
-        if self._checks:
-            self._alarm.set(self._checks[0][0])
+        when = self._halves.next_time()
+        if when is not None:
+            self._alarm.set(when)
 
     def _check_due(self) -> None:
         now = self.core.now_ms()
         for _ in range(_BATCH):
-            if not self._checks or self._checks[0][0] > now:
+            offset = self._halves.first_due(now)
+            if offset is None:
                 break
-            when, offset = heappop(self._checks)
-            half = self._halves.get(offset)
-            if half is None or half.check_at != when:
-                continue
             try:
-                self._check(offset, half, now)
+                self._check(offset, now)
             except StoreError as error:
                 _log.warn("half messages wait, since the store takes nothing: {reason}", reason=str(error))
-                heappush(self._checks, (now + 1000, offset))
-                half.check_at = now + 1000
+                self._halves.postpone(offset, now + 1000)
                 break
+            except GatewayError as error:
+                _log.warn("a half message cannot be asked about: {reason}", reason=str(error))
         self._plan()
 
-    def _check(self, offset: int, half: _Half, now: int) -> None:
+    def _check(self, offset: int, now: int) -> None:
         message = self._read(offset)
         if message is None:
-            self._end(offset)
+            if self._is_new(offset):
+                self._halves.postpone(offset, now + _SOON)
+            else:
+                self._end(offset, None)
             return
         settings = self.core.settings
-        if half.checks >= settings.transaction_check_max:
+        check_at = now + int(settings.transaction_interval_s * 1000)
+        if self._halves.checks(offset) >= min(settings.transaction_check_max, MOST_CHECKS):
+            self._halves.postpone(offset, check_at)  # to be tried again if this fails
             self._discard(offset, message)
             return
-        half.checks += 1
-        half.check_at = now + int(settings.transaction_interval_s * 1000)
-        heappush(self._checks, (half.check_at, offset))
-        self._append([_CHECKED, offset, half.transaction_id, half.check_at])
+        self._append([_CHECKED, offset, 0, check_at])
+        self._halves.checked(offset, check_at)
         draft = Draft.from_stored(message, self._topics.find(HALF_TOPIC), 0)
         sessions = self._clients.producer_sessions(draft.named.get("PGROUP", ""))
         if not sessions:
@@ -270,12 +276,13 @@ class Transactions(Component):
         sessions = [session for session in sessions if self.may_publish(session, topic)]
         if not sessions:
             return
-        draft.set("TRANSACTION_CHECK_TIMES", str(half.checks))
+        draft.set("TRANSACTION_CHECK_TIMES", str(self._halves.checks(offset)))
+        transaction_id = draft.named.get("UNIQ_KEY", "")
         event = CheckTransaction(
             draft.named.get("PGROUP", ""),
             _as_real(draft, message),
-            half.transaction_id,
-            half.transaction_id,
+            transaction_id,
+            transaction_id,
             offset,
             stored_message.physical_offset(message),
         )
@@ -300,80 +307,63 @@ class Transactions(Component):
             return
         put = self._writer.put(Draft.from_stored(message, discarded, 0))
         _log.warn("a half message of {group} was given up after its last check", group=_group(message))
-        self._end(offset, put.physical_offset)
+        self._end(offset, message, put.physical_offset)
 
     # Retention (see `Keeper`): an undecided half message is stored again before its segment goes.
 
     def needed(self, topic_number: int, queue_id: int, end: int) -> Generator[None, None, int | None]:
-        found = 0
-        if topic_number == self._topics.find(HALF_TOPIC).number:
-            for number, offset in enumerate(list(self._halves)):
-                found += offset < end
-                if not number % 10_000:
-                    yield
-        return found
+        if topic_number != self._topics.find(HALF_TOPIC).number:
+            return 0
+        yield
+        return self._halves.count_before(end)
 
     def keep(self, topic_number: int, queue_id: int, end: int) -> Iterator[None]:
-        for number, offset in enumerate(list(self._halves)):
-            half = self._halves.get(offset) if offset < end else None
-            message = None if half is None else self._read(offset)
-            if half is not None and message is not None:
+        offset = self._halves.following(-1)
+        number = 0
+        while offset is not None and offset < end:  # what is stored again comes after `end`
+            message = self._read(offset)
+            if message is not None:
                 put = self._writer.put(Draft.from_stored(message, self._topics.find(HALF_TOPIC), 0))
-                self._moved(offset, put.queue_offset)
-                self._append([_MOVED, offset, "", put.queue_offset], put.physical_offset)
+                key = id_hash(_unique_key(message))
+                self._halves.move(offset, put.queue_offset, key)
+                self._append([_MOVED, offset, key, put.queue_offset], put.physical_offset)
+            number += 1
             if not number % 100:
                 yield
+            offset = self._halves.following(offset)
         self._plan()
-
-    def _moved(self, old: int, new: int) -> None:
-        half = self._halves.pop(old, None)
-        if half is not None:
-            self._halves[new] = half
-            if self._by_id.get(half.transaction_id) == old:
-                self._by_id[half.transaction_id] = new
-            heappush(self._checks, (half.check_at, new))
 
     # State.
 
     def _append(self, change: list[Any], needs: int = -1) -> None:
         self.core.store.append_state(int(StateKind.TRANSACTIONS), _VERSION + _encode(change), needs)
 
-    def _prepared(self, offset: int, transaction_id: str, check_at: int, checks: int = 0) -> None:
-        self._halves[offset] = _Half(transaction_id, check_at, checks)
-        self._by_id[transaction_id] = offset
-        heappush(self._checks, (check_at, offset))
-
-    def _ended(self, offset: int) -> None:
-        half = self._halves.pop(offset, None)
-        if half is not None and self._by_id.get(half.transaction_id) == offset:
-            del self._by_id[half.transaction_id]
+    def _ended(self, offset: int, key: int) -> None:
+        self._halves.remove(offset, key)
 
     def apply(self, payload: bytes) -> None:
-        kind, offset, transaction_id, check_at = _decode(payload[1:])
+        kind, offset, key, number = _decode(_content(payload))
         if kind == _PREPARED:
-            self._prepared(offset, transaction_id, check_at)
+            self._halves.add(offset, key, number)
         elif kind == _ENDED:
-            self._ended(offset)
+            self._ended(offset, key)
         elif kind == _MOVED:
-            self._moved(offset, check_at)
+            self._halves.move(offset, number, key)
         else:
-            half = self._halves.get(offset)
-            if half is not None:
-                half.checks += 1
-                half.check_at = check_at
-                heappush(self._checks, (check_at, offset))
+            self._halves.checked(offset, number)
 
     def snapshot(self) -> Iterator[bytes]:
-        # The store takes the pieces later: what it gets is a copy of now.
-        rows = [
-            (offset, half.transaction_id, half.check_at, half.checks) for offset, half in self._halves.items()
-        ]
-        return (_VERSION + _encode(rows[start : start + 4096]) for start in range(0, len(rows), 4096))
+        # The store takes the pieces later: they show what is there now.
+        return (_VERSION + _encode(piece) for piece in self._halves.pieces())
 
     def restore(self, piece: bytes) -> None:
-        for offset, transaction_id, check_at, checks in _decode(piece[1:]):
-            self._prepared(offset, transaction_id, check_at, checks)
-        heapify(self._checks)
+        self._halves.restore(*_decode(_content(piece)))
+
+
+def _content(record: bytes) -> bytes:
+    if record[:1] != _VERSION:
+        raise ValueError(f"state of half messages: expected version {_VERSION[0]}, got {record[0]}")
+    return record[1:]
 
 
 def _group(message: bytes) -> str:

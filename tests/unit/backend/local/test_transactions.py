@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+
+from rmqgateway.backend.local import transactions
+from rmqgateway.backend.local.backend import LocalBackend
 from rmqgateway.backend.local.settings import LocalSettings
+from rmqgateway.backend.local.writing import Draft
+from rmqgateway.backend.store.durable import DurableStore
+from rmqgateway.backend.store.worker import InlineWorker
 from rmqgateway.commands import (
     AckMessages,
     EndTransaction,
@@ -16,8 +26,10 @@ from rmqgateway.commands import (
 )
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.events import CheckTransaction
+from rmqgateway.gateway import Gateway
 from rmqgateway.message import Message
-from rmqgateway.testing import TestSession, World
+from rmqgateway.outbox import Outbox
+from rmqgateway.testing import START_MS, TestSession, World, result_of
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.message_properties import decode_properties, encode_properties
 
@@ -179,3 +191,127 @@ def test_undecided_ones_survive(world: World, session: TestSession, how: str) ->
     ]
     end(world, session, half, TransactionResolution.COMMIT)
     assert sorted(bodies(received(world, session))) == [b"decided", b"half"]
+
+
+class LateWorker(InlineWorker):
+    """Does what it is given when it is told to: a slow disk."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._late: list[tuple[Callable[[], object], Callable[[BaseException | None], None] | None]] = []
+
+    def submit(
+        self, job: Callable[[], object], done: Callable[[BaseException | None], None] | None = None
+    ) -> None:
+        self._late.append((job, done))
+
+    def go_on(self) -> None:
+        while self._late:
+            super().submit(*self._late.pop(0))
+
+
+class SlowBench:
+    """The local backend over a durable store on a disk that waits."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = Clock()
+        self.disk = LateWorker(self.clock)
+        store = DurableStore(str(path), self.clock, writer=self.disk, chores=InlineWorker(self.clock))
+        outbox = Outbox()
+        self.backend = LocalBackend(
+            store, LocalSettings(), self.clock, outbox, lambda: START_MS + int(self.clock.seconds() * 1000)
+        )
+        self.gateway = Gateway(self.backend, self.clock, outbox=outbox)
+        self.backend.start()
+        self.settle()
+        self.session = TestSession(self.gateway, IPv4Address("TCP", "127.0.0.1", 4711), "127.0.0.1:9876")
+
+    def settle(self) -> None:
+        for _ in range(20):
+            self.disk.go_on()
+            self.clock.advance(0)
+
+    def start(self, command: object) -> object:
+        return self.gateway.execute(self.session.context(), command)  # type: ignore[arg-type]
+
+    def execute(self, command: object) -> object:
+        started = self.start(command)
+        self.settle()
+        return result_of(started) if hasattr(started, "addCallback") else started
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[SlowBench]:
+    bench = SlowBench(tmp_path / "store")
+    yield bench
+    bench.backend.stop()
+    bench.settle()
+
+
+def test_one_that_is_not_durable_yet_is_neither_given_up_nor_ended(slow: SlowBench) -> None:
+    slow.execute(Heartbeat("client", producers=(PRODUCERS,)))
+    slow.execute(SendMessages(TOPIC, (Message(b"first"),)))
+    named = {"TRAN_MSG": "true", "PGROUP": PRODUCERS, "UNIQ_KEY": "mine", "CHECK_IMMUNITY_TIME_IN_SECONDS": "0"}
+    slow.start(SendMessages(TOPIC, (Message(b"half", encode_properties(named), sys_flag=4),), PRODUCERS))
+    slow.clock.advance(0.01)
+    with pytest.raises(GatewayError) as caught:
+        slow.start(EndTransaction(TOPIC, PRODUCERS, TransactionResolution.COMMIT, "mine"))
+    assert caught.value.code is Code.TRANSACTION_NOT_FOUND
+    assert slow.backend.transactions.undecided == 1 and slow.session.events == []
+    slow.settle()
+    slow.clock.advance(0.2)
+    slow.settle()
+    (event,) = slow.session.events
+    assert isinstance(event, CheckTransaction) and event.transaction_id == "mine"
+    slow.execute(EndTransaction(TOPIC, PRODUCERS, TransactionResolution.COMMIT, "mine"))
+    assert slow.backend.transactions.undecided == 0
+
+
+def test_a_transaction_with_the_hash_of_another_is_not_ended_in_its_place(
+    world: World, session: TestSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "id_hash", lambda transaction_id: 4711)
+    half = prepare(world, session)
+    with pytest.raises(GatewayError) as caught:
+        end(world, session, half, TransactionResolution.COMMIT, transaction_id="other", queue_offset=-1)
+    assert caught.value.code is Code.TRANSACTION_NOT_FOUND
+    end(world, session, half, TransactionResolution.COMMIT, queue_offset=-1)
+    assert bodies(received(world, session)) == [b"half"]
+
+
+def test_of_two_with_one_id_the_newer_is_meant(world: World, session: TestSession) -> None:
+    older = prepare(world, session, b"older", UNIQ_KEY="same")
+    newer = prepare(world, session, b"newer", UNIQ_KEY="same")
+    end(world, session, newer, TransactionResolution.COMMIT, queue_offset=-1, physical_offset=-1)
+    assert bodies(received(world, session)) == [b"newer"]
+    with pytest.raises(GatewayError):
+        end(world, session, newer, TransactionResolution.COMMIT, queue_offset=-1, physical_offset=-1)
+    end(world, session, older, TransactionResolution.COMMIT)
+    assert bodies(received(world, session)) == [b"older"]
+
+
+def test_one_that_cannot_be_put_aside_is_tried_again(
+    world: World, session: TestSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(world, session, b"bad")
+    prepare(world, session, b"good")
+    put = world.backend.writer.put
+
+    def refuse(draft: Draft) -> SendResult:
+        if draft.body == b"bad":
+            raise GatewayError(Code.PROPERTIES_TOO_LARGE, "too large")
+        return put(draft)
+
+    monkeypatch.setattr(world.backend.writer, "put", refuse)
+    world.advance(6.1 + 3 * 30 + 1, step=0.5)
+    assert bodies(received(world, session, "TRANS_CHECK_MAX_TIME_TOPIC")) == [b"good"]
+    monkeypatch.undo()
+    world.advance(30, step=0.5)
+    assert bodies(received(world, session, "TRANS_CHECK_MAX_TIME_TOPIC")) == [b"bad"]
+    assert world.backend.transactions.undecided == 0
+
+
+def test_state_of_another_version_is_refused(world: World) -> None:
+    for take in (world.backend.transactions.apply, world.backend.transactions.restore):
+        with pytest.raises(ValueError, match="version 2, got 1"):
+            take(b"\x01\x90")
