@@ -374,8 +374,8 @@ def test_http_is_refused_by_the_broker(fortress: Secured, user: tuple[str, str],
 
 def test_receiving_over_http_is_refused_by_the_broker(fortress: Secured) -> None:
     group = "acl_caller"
-    for user, topic, group in ((PRODUCER, "acl_caller", group), (READER, "acl_secret", group), (READER, "acl_caller", "other")):
-        status, problem = receive(fortress.caller, topic, group, user)
+    for user, topic, asked in ((PRODUCER, "acl_caller", group), (READER, "acl_secret", group), (READER, "acl_caller", "other")):
+        status, problem = receive(fortress.caller, topic, asked, user)
         assert (status, problem.get("upstream_code")) == (403, 16), problem
 
 
