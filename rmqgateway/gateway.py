@@ -297,6 +297,9 @@ class Gateway:
         for number in range(stored, len(commands)):
             self.perform(context, commands[number], done, tokens[number])
 
+    def wait_for_room(self, command: SendMessages, go: Callable[[], None]) -> Callable[[], None]:
+        return self.budget.wait(_size_of(command), go).give_up
+
     def judge(self, context: Context, command: Command[Any]) -> None:
         if self.authorizer is not None:
             self.authorizer(context, command)
@@ -347,6 +350,8 @@ class Gateway:
         for session in paced:
             session.paced = False
             self.reactor.callLater(0, session.pace, False)
+        if self.budget.waiting:
+            self.reactor.callLater(0, self.budget.let_in)
 
     def _finished(self, result: Any, meter: CommandMeter, began: float, taken: int) -> Any:
         self.commands_under_way -= 1

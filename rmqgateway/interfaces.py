@@ -228,6 +228,7 @@ class ISession(Interface):
         "Set by a front-end that can let its client wait: called with True by the door when this session sends while too "
         "many bytes are under way in the process, with False when they have come down; maybe after the session's end."
     )
+    paced: bool = Attribute("Whether `pace` was called with True last; set by the door.")
     pace_is_shared: bool = Attribute(
         "Whether `pace` holds up acknowledgements too (all of the connection waits). Of a session that consumes the sends "
         "are refused then instead."
@@ -305,6 +306,14 @@ class IGateway(Interface):
         """As `perform` for each of `commands`, which came together over one connection, in their order. Those that are
         stored together are told of together: ``done_together(tokens, replies)``; the others by `done`, as there. Each
         token is told of exactly once. A third of the cost of a small send is this door; this passes it once."""
+
+    def wait_for_room(command: SendMessages, go: Callable[[], None]) -> Callable[[], None]:
+        """Put off a send of a session that is `paced`: its message counts, and `go` is called once, in a turn of its own, when
+        too many bytes are under way no longer. For front-ends whose clients wait for the answer to each send.
+
+        :return: to be called instead if the client goes: then `go` is not.
+        :raise GatewayError: BUSY: too much waits already.
+        """
 
     def judge(context: Context, command: Command[Any]) -> None:
         """Whether the caller may do this: for what is carried out elsewhere (a frame that is forwarded), or later.

@@ -83,6 +83,9 @@ class Client:
         self.session: ISession = gateway.open_session(
             front_end, information.peer, information.advertised, self._deliver, self._drain, self._close
         )
+        # Its sends wait one by one (`Sends`), and nothing else does.
+        self.session.pace = _nothing
+        self.session.pace_is_shared = False
         self.renewals = Renewals(self.execute, gateway.reactor, clients.settings)
         self._end: IDelayedCall | None = None
         self.session.on_end(self._ended)
@@ -129,6 +132,10 @@ class Client:
 
     def _close(self, reason: str) -> None:
         self._clients.forget(self, reason)
+
+
+def _nothing(_: bool) -> None:
+    """See `ISession.pace`."""
 
 
 class Clients:

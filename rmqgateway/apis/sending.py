@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rmqgateway.apis.convert_sending import write_sent
+from rmqgateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rmqgateway.apis.rpc import Rpc
     from rmqgateway.commands import SendMessages, SendResults
-    from rmqgateway.errors import GatewayError
     from rmqgateway.interfaces import IGateway
 
 __all__ = ["Sends"]
@@ -42,6 +43,9 @@ class Sends:
         self._outbox.enter()
         try:
             if count == 1:
+                if rpcs[0].context.session.paced:
+                    self._wait(rpcs[0], commands[0])
+                    return
                 gateway.perform(rpcs[0].context, commands[0], _done, rpcs[0])
                 return
             first = 0
@@ -52,12 +56,27 @@ class Sends:
                 if not gateway.guarded:
                     while end < count and rpcs[end].context.session is session:
                         end += 1
-                gateway.perform_sends(
-                    rpcs[first].context, commands[first:end], _done, _done_together, rpcs[first:end]
-                )
+                if session.paced:
+                    for rpc, command in zip(rpcs[first:end], commands[first:end], strict=True):
+                        self._wait(rpc, command)
+                else:
+                    gateway.perform_sends(
+                        rpcs[first].context, commands[first:end], _done, _done_together, rpcs[first:end]
+                    )
                 first = end
         finally:
             self._outbox.leave()
+
+
+    def _wait(self, rpc: Rpc, command: SendMessages) -> None:
+        """Too many bytes are under way in the process: it is carried out later."""
+        go = partial(self._gateway.perform, rpc.context, command, _done, rpc)
+        try:
+            give_up = self._gateway.wait_for_room(command, go)
+        except GatewayError as error:
+            rpc.refuse(error)
+        else:
+            rpc.on_gone(lambda _: give_up())
 
 
 def _done(rpc: Rpc, reply: SendResults | None, error: GatewayError | None) -> None:
