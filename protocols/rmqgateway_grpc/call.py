@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rmqgateway.apis.rpc import Method, Rpc
-from rmqgateway.wire.grpc_framing import (
-    HOLDS_TOO_MUCH,
-    GrpcDecoder,
-    GrpcError,
-    GrpcStatus,
-    encode_message,
-    encode_status_message,
-)
+from rmqgateway.apis.request_rpc import IDENTITY, UNKNOWN, RequestRpc
+from rmqgateway.wire.grpc_framing import GrpcError, GrpcStatus, encode_status_message
 
 if TYPE_CHECKING:
+    from rmqgateway.apis.rpc import Method
     from rmqgateway.apis.service import Api
     from rmqgateway.http.request import Header, Request
 
@@ -25,46 +19,24 @@ __all__ = ["GrpcCall"]
 _HEAD = ((b"content-type", b"application/grpc"), (b"grpc-accept-encoding", b"identity,gzip"))
 _GZIP_HEAD = (*_HEAD, (b"grpc-encoding", b"gzip"))
 _OK = ((b"grpc-status", b"0"),)
-#: Below this compression makes a message longer, or not much shorter.
-_COMPRESS_FROM = 256
 #: A request of one message up to this size costs the client's window until it is answered.
 _SMALL = 4096
 
 
-def _no_such_method(rpc: Rpc, data: bytes) -> None:
-    rpc.close(GrpcStatus.UNIMPLEMENTED, "there is no such method")
+class GrpcCall(RequestRpc):
+    """See `RequestRpc`. :param methods: what is served, by path."""
 
-
-_UNKNOWN = Method("unknown", _no_such_method, lambda status: b"", anonymous=True)
-
-
-class GrpcCall(Rpc):
-    """See `Rpc`.
-
-    :param methods: what is served, by path. :ivar initial_metadata, trailing_metadata: more fields of the response; none here.
-    """
-
-    initial_metadata: Sequence[Header] = ()
-    trailing_metadata: Sequence[Header] = ()
-    decoder = GrpcDecoder
-
-    __slots__ = ("_decoder", "_gzip", "_holding", "_request", "_started")
+    __slots__ = ()
 
     def __init__(self, api: Api, request: Request, methods: Mapping[str, Method]) -> None:
-        fields = request.fields
         path = request.path
-        method = methods.get(path, _UNKNOWN)
-        Rpc.__init__(self, api, method, fields, request.information)
-        self._request = request
-        self._started = self._holding = False
-        encoding = fields.get(b"grpc-encoding", b"identity")
-        self._decoder: GrpcDecoder | None = None
-        # Who compresses its requests gets compressed answers, if it takes them.
-        self._gzip = encoding == b"gzip" and b"gzip" in fields.get(b"grpc-accept-encoding", b"")
+        method = methods.get(path, UNKNOWN)
+        RequestRpc.__init__(self, api, request, method)
+        fields = request.fields
         context = request.context
         try:
-            if encoding != b"identity":
-                self._decoder = self.decoder(encoding, max_message=api.settings.max_message)
+            if b"grpc-encoding" in fields and fields[b"grpc-encoding"] != IDENTITY:
+                self._decoder_of(fields[b"grpc-encoding"])
             if b"grpc-timeout" in fields:
                 self.begin(context.session, context.trace)
             else:
@@ -72,7 +44,7 @@ class GrpcCall(Rpc):
         except GrpcError as error:
             self.close(error.status, error.message)
             return
-        if method is _UNKNOWN:
+        if method is UNKNOWN:
             service, _, name = path[1:].rpartition("/")
             known = any(one.startswith(f"/{service}/") for one in methods)
             what = f"method {service}/{name}" if known else f"service {service}"
@@ -97,32 +69,16 @@ class GrpcCall(Rpc):
                 self.message(data[5:])
                 self.half_closed()
                 return
-            decoder = self._decoder = self.decoder(max_message=self.api.settings.max_message)
-        if data:
-            try:
-                messages = decoder.receive_data(data)
-            except GrpcError as error:
-                self.close(error.status, error.message)
-                return
-            self._request.consumed(len(data))
-            if not messages or self._holding:
-                # Its windows are open for the rest, so what has come counts as the connection's.
-                self._holding = True
-                if not self._request.hold(decoder.held):
-                    self.close(GrpcStatus.RESOURCE_EXHAUSTED, HOLDS_TOO_MUCH)
-                    return
-            for message in messages:
-                self.message(message)
-        if last and not self.done:
-            try:
+            decoder = self._decoder_of()
+        try:
+            if data:
+                self._request.consumed(len(data))
+                self._decode(decoder, data)
+            if last and not self.done:
                 decoder.end()
-            except GrpcError as error:
-                self.close(error.status, error.message)
-                return
-            self.half_closed()
-
-    def _frame(self, message: bytes) -> bytes:
-        return encode_message(message, gzip=self._gzip and len(message) >= _COMPRESS_FROM)
+                self.half_closed()
+        except GrpcError as error:
+            self.close(error.status, error.message)
 
     def _head(self) -> Sequence[Header]:
         head = _GZIP_HEAD if self._gzip else _HEAD
@@ -139,7 +95,7 @@ class GrpcCall(Rpc):
             self.close()
             return
         self.done = True
-        self._request.respond(200, self._head(), self._frame(message), self._trailers(_OK))
+        self._request.respond(200, self._head(), self._encode(message), self._trailers(_OK))
         self.ended("")
 
     def write(self, message: bytes) -> None:
@@ -148,7 +104,7 @@ class GrpcCall(Rpc):
         if not self._started:
             self._started = True
             self._request.start(200, self._head())
-        self._request.write(self._frame(message))
+        self._request.write(self._encode(message))
 
     def write_all(self, messages: list[bytes]) -> None:
         if self.done:
@@ -156,7 +112,7 @@ class GrpcCall(Rpc):
         if not self._started:
             self._started = True
             self._request.start(200, self._head())
-        self._request.write(b"".join([self._frame(message) for message in messages]))
+        self._request.write(b"".join([self._encode(message) for message in messages]))
 
     def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
         if self.done:
@@ -168,19 +124,6 @@ class GrpcCall(Rpc):
         else:
             self._request.respond(200, (*_HEAD, *self.initial_metadata), b"", trailers)
         self.ended("")
-
-    def buffered(self) -> int:
-        return self._request.buffered()
-
-    @property
-    def is_crowded(self) -> bool:
-        return self._request.is_crowded
-
-    def on_drain(self, callback: Callable[[], None]) -> None:
-        self._request.on_drain(callback)
-
-    def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
-        self._request.on_shutdown(callback)
 
 
 def _status(status: GrpcStatus, text: str) -> tuple[tuple[bytes, bytes], ...]:

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rmqgateway.apis.rpc import Method, Rpc
+from rmqgateway.apis.request_rpc import IDENTITY, UNKNOWN, RequestRpc
 from rmqgateway.apis.service import METHODS
 from rmqgateway.wire.grpc_framing import (
-    HOLDS_TOO_MUCH,
-    GrpcDecoder,
     GrpcError,
     GrpcStatus,
     WebTextDecoder,
-    encode_message,
     encode_status_message,
     encode_web_text,
     encode_web_trailers,
 )
 
 if TYPE_CHECKING:
+    from rmqgateway.apis.rpc import Method
     from rmqgateway.apis.service import Api
     from rmqgateway.http.request import Header, Request
+    from rmqgateway.wire.grpc_framing import GrpcDecoder
 
-__all__ = ["UNKNOWN", "WebCall", "trailers_of"]
+__all__ = ["WebCall", "trailers_of"]
 
 # The same objects each time: the core encodes them once.
 _HEAD = ((b"content-type", b"application/grpc-web+proto"),)
 _TEXT_HEAD = ((b"content-type", b"application/grpc-web-text+proto"),)
 _GZIP = ((b"grpc-encoding", b"gzip"),)
 _OK = encode_web_trailers(((b"grpc-status", b"0"),))
-#: Below this compression makes a message longer, or not much shorter.
-_COMPRESS_FROM = 256
-
-#: What is not served.
-UNKNOWN = Method("unknown", lambda rpc, data: None, lambda status: b"", anonymous=True)
-
 
 def trailers_of(status: GrpcStatus, text: str, more: Sequence[Header] = ()) -> bytes:
     """The last frame of a call."""
@@ -48,47 +41,31 @@ def trailers_of(status: GrpcStatus, text: str, more: Sequence[Header] = ()) -> b
     return encode_web_trailers(fields)
 
 
-class WebCall(Rpc):
-    """See `Rpc`. :ivar initial_metadata, trailing_metadata: more fields of the response; none here."""
+class WebCall(RequestRpc):
+    """See `RequestRpc`. :param methods: what is served, by path."""
 
     front_end = "grpcweb"
-    initial_metadata: Sequence[Header] = ()
-    trailing_metadata: Sequence[Header] = ()
-    decoder = GrpcDecoder
 
-    __slots__ = ("_decoder", "_gzip", "_holding", "_request", "_started", "_text", "_text_decoder")
+    __slots__ = ("_text", "_text_decoder")
 
     _decoder: GrpcDecoder
-    _gzip: bool
-    _holding: bool
-    _request: Request
-    _started: bool
-    _text: bool
-    _text_decoder: WebTextDecoder
 
-    @classmethod
-    def begin_call(cls, api: Api, request: Request, methods: Mapping[str, Method] = METHODS) -> None:
-        """Answer a request. :param methods: what is served, by path."""
+    def __init__(self, api: Api, request: Request, methods: Mapping[str, Method] = METHODS) -> None:
+        RequestRpc.__init__(self, api, request, methods.get(request.path, UNKNOWN))
         fields = request.fields
-        call = cls(api, methods.get(request.path, UNKNOWN), fields, request.information)
-        call._request = request
-        call._started = call._holding = False
-        call._text = b"grpc-web-text" in fields.get(b"content-type", b"").lower()
-        call._text_decoder = WebTextDecoder()
+        self._text = b"grpc-web-text" in fields.get(b"content-type", b"").lower()
+        self._text_decoder = WebTextDecoder()
         try:
-            encoding = fields.get(b"grpc-encoding", b"identity")
-            # Who compresses its requests gets compressed answers, if it takes them.
-            call._gzip = encoding == b"gzip" and b"gzip" in fields.get(b"grpc-accept-encoding", b"")
-            call._decoder = cls.decoder(encoding, max_message=api.settings.max_message)
-            call.begin(request.context.session, request.context.trace)
+            self._decoder_of(fields.get(b"grpc-encoding", IDENTITY))
+            self.begin(request.context.session, request.context.trace)
         except GrpcError as error:
-            call.close(error.status, error.message)
+            self.close(error.status, error.message)
             return
-        if call.method is UNKNOWN:
-            call.close(GrpcStatus.UNIMPLEMENTED, f"unknown method {request.path[1:]}")
+        if self.method is UNKNOWN:
+            self.close(GrpcStatus.UNIMPLEMENTED, f"unknown method {request.path[1:]}")
             return
-        request.on_gone(call.gone)
-        request.on_body(call._body)
+        request.on_gone(self.gone)
+        request.on_body(self._body)
 
     def _body(self, data: bytes, last: bool) -> None:
         if self.done:
@@ -98,15 +75,7 @@ class WebCall(Rpc):
                 self._request.consumed(len(data))
                 if self._text:
                     data = self._text_decoder.receive_data(data)
-                messages = self._decoder.receive_data(data)
-                if not messages or self._holding:
-                    # Its windows are open for the rest, so what has come counts as the connection's.
-                    self._holding = True
-                    if not self._request.hold(self._decoder.held):
-                        self.close(GrpcStatus.RESOURCE_EXHAUSTED, HOLDS_TOO_MUCH)
-                        return
-                for message in messages:
-                    self.message(message)
+                self._decode(self._decoder, data)
             if last and not self.done:
                 self._text_decoder.end()
                 self._decoder.end()
@@ -118,9 +87,6 @@ class WebCall(Rpc):
         # A browser's request is whole before the answer begins: its telemetry stream is told things until it goes.
         if not self.method.bidirectional:
             super().half_closed()
-
-    def _message(self, message: bytes) -> bytes:
-        return encode_message(message, gzip=self._gzip and len(message) >= _COMPRESS_FROM)
 
     def _frame(self, data: bytes) -> bytes:
         return encode_web_text(data) if self._text else data
@@ -141,7 +107,7 @@ class WebCall(Rpc):
             super().reply(message)
             return
         self.done = True
-        body = self._frame(self._message(message) + self._trailers())
+        body = self._frame(self._encode(message) + self._trailers())
         self._request.respond(200, self._head(), body)
         self.ended("")
 
@@ -151,7 +117,7 @@ class WebCall(Rpc):
         if not self._started:
             self._started = True
             self._request.start(200, self._head())
-        self._request.write(self._frame(self._message(message)))
+        self._request.write(self._frame(self._encode(message)))
 
     def close(self, status: GrpcStatus = GrpcStatus.OK, text: str = "") -> None:
         if self.done:
@@ -164,16 +130,3 @@ class WebCall(Rpc):
         else:
             self._request.respond(200, self._head(), frame)
         self.ended("")
-
-    def buffered(self) -> int:
-        return self._request.buffered()
-
-    @property
-    def is_crowded(self) -> bool:
-        return self._request.is_crowded
-
-    def on_drain(self, callback: Callable[[], None]) -> None:
-        self._request.on_drain(callback)
-
-    def on_shutdown(self, callback: Callable[[float, str], None]) -> None:
-        self._request.on_shutdown(callback)

@@ -58,7 +58,7 @@ class GrpcWebFrontEnd:
         # Imported on first use: protobuf costs 40 ms.
         from rmqgateway_grpcweb.call import WebCall
 
-        WebCall.begin_call(self._api(gateway), request)
+        WebCall(self._api(gateway), request)
 
     def open(self, gateway: IGateway, context: Context, socket: Any) -> Any:
         from rmqgateway_grpcweb.web_socket import SocketCalls

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rmqgateway.apis.request_rpc import UNKNOWN
 from rmqgateway.apis.rpc import Rpc
 from rmqgateway.apis.service import METHODS
 from rmqgateway.wire.grpc_framing import (
@@ -19,7 +20,7 @@ from rmqgateway.wire.grpc_framing import (
     encode_message,
     encode_web_trailers,
 )
-from rmqgateway_grpcweb.call import UNKNOWN, trailers_of
+from rmqgateway_grpcweb.call import trailers_of
 
 if TYPE_CHECKING:
     from rmqgateway.apis.service import Api

@@ -207,7 +207,7 @@ class _GrpcWeb(_Grpc):
     )
 
     def respond(self, gateway: object, request: Any, route: object) -> None:
-        _WebCall.begin_call(self.api, request, METHODS)
+        _WebCall(self.api, request, METHODS)
 
 
 if __name__ == "__main__":
