@@ -217,11 +217,11 @@ class Gateway:
         meter.took(self._seconds() - began)
         return result
 
-    def perform(self, context: Context, command: Command[Any], done: Done, token: Any) -> None:
+    def perform(self, context: Context, command: Command[Any], done: Done, token: Any) -> Any:
         door = self._doors.get(type(command))
         if door is None or door.handler is None:
             done(token, None, UnsupportedCommand(type(command).__name__, self.backend.name))
-            return
+            return None
         meter = door.meter
         taken = 0
         began = self._seconds()
@@ -237,7 +237,7 @@ class Gateway:
                 error = GatewayError(Code.INTERNAL, _internal(meter.name))
             meter.refused(error.code)
             done(token, None, error)
-            return
+            return None
         if type(result) is Pending:
             self.commands_under_way += 1
             meter.in_flight += 1
@@ -246,6 +246,7 @@ class Gateway:
             self.commands_under_way += 1
             meter.in_flight += 1
             result.subscribe(_Performed(self, meter, began, taken, None, done, token).heard)
+            return result
         elif isinstance(result, Deferred):
             self.commands_under_way += 1
             meter.in_flight += 1
@@ -253,10 +254,12 @@ class Gateway:
             result.addCallbacks(
                 _tell_reply, _tell_error, callbackArgs=(done, token), errbackArgs=(done, token)
             )
+            return result
         else:
             self.budget.give_back(taken)
             meter.took(self._seconds() - began)
             done(token, result, None)
+        return None
 
     def perform_sends(
         self,

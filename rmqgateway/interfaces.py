@@ -292,9 +292,13 @@ class IGateway(Interface):
         command: Command[Any],
         done: Callable[[Any, Any, GatewayError | None], None],
         token: Any,
-    ) -> None:
+    ) -> Any:
         """As `execute`, for hot paths: ``done(token, reply, None)`` or ``done(token, None, error)`` is called exactly once,
-        maybe before this returns. Nothing can be cancelled: use `execute` for commands that wait."""
+        maybe before this returns.
+
+        :return: of a command that waits and can be cancelled: what has a ``cancel()`` of the same meaning as that of the
+            Deferred of `execute`. None: of others, and of what is done already.
+        """
 
     def perform_sends(
         context: Context,

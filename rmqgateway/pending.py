@@ -76,9 +76,12 @@ class Later(Generic[R]):
         else:
             self._heard = heard
 
+    def cancel(self) -> None:
+        """The reply is not wanted any more. Here it changes nothing; where it does, CANCELLED is told instead."""
+
     def deferred(self) -> Deferred[R]:
-        """The same as a Deferred. Cancelling it changes nothing but that nobody is told."""
-        deferred: Deferred[R] = Deferred(lambda _: None)
+        """The same as a Deferred; cancelling it is `cancel`, and nobody is told anything else."""
+        deferred: Deferred[R] = Deferred(lambda _: self.cancel())
 
         def heard(reply: R | None, error: BaseException | None) -> None:
             if deferred.called:

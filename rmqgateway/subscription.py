@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -143,7 +143,9 @@ class ReceiveLoop:
         #: What is to be renewed, the next first: all wait equally long, so that one timer serves.
         self._renewals: dict[str, _InFlight] = {}
         self._renewal: IDelayedCall | None = None
-        self._receiving: Deferred[Any] | None = None
+        self._command: ReceiveMessages | None = None  # the last one, as long as the next is the same
+        self._receiving = False
+        self._under_way: Any = None  # what a receive that waits is cancelled by
         self._retry: IDelayedCall | None = None
         self._pause = FIRST_PAUSE
         self._paused = False
@@ -180,7 +182,7 @@ class ReceiveLoop:
             and self._credit > 0
             and (self._credit_bytes is None or self._credit_bytes > 0)
             and not self._ready
-            and self._receiving is None
+            and not self._receiving
             and self._retry is None
         )
 
@@ -191,32 +193,48 @@ class ReceiveLoop:
         self._filling = True
         try:
             while self._may_receive():
-                wanted = self._subscription
-                received = maybeDeferred(
-                    self._gateway.execute,
-                    self._context,
-                    ReceiveMessages(
-                        group=wanted.group,
-                        topic=wanted.topic,
-                        max_messages=min(self._credit, wanted.batch),
-                        max_bytes=self._credit_bytes or 0,
-                        invisible_ms=wanted.invisible_ms,
-                        wait_ms=WAIT_MS,
-                        filter=wanted.filter,
-                        fifo=wanted.fifo,
-                        init_mode=wanted.init_mode,
-                        client_id=wanted.client_id,
-                        lite_topics=wanted.lite_topics,
-                    ),
-                )
-                self._receiving = received
-                received.addCallbacks(self._received, self._refused)
-                received.addErrback(self._broken)
+                self._receiving = True
+                under_way = self._gateway.perform(self._context, self._next_command(), self._answered, None)
+                if self._receiving:
+                    self._under_way = under_way
+                    if self._closed and under_way is not None:
+                        under_way.cancel()
         finally:
             self._filling = False
 
+    def _next_command(self) -> ReceiveMessages:
+        wanted = self._subscription
+        most = min(self._credit, wanted.batch)
+        size = self._credit_bytes or 0
+        command = self._command
+        if command is None or command.max_messages != most or command.max_bytes != size:
+            command = self._command = ReceiveMessages(
+                group=wanted.group,
+                topic=wanted.topic,
+                max_messages=most,
+                max_bytes=size,
+                invisible_ms=wanted.invisible_ms,
+                wait_ms=WAIT_MS,
+                filter=wanted.filter,
+                fifo=wanted.fifo,
+                init_mode=wanted.init_mode,
+                client_id=wanted.client_id,
+                lite_topics=wanted.lite_topics,
+            )
+        return command
+
+    def _answered(self, _: None, reply: ReceivedMessages | None, error: GatewayError | None) -> None:
+        self._receiving = False
+        self._under_way = None
+        try:
+            if reply is None:
+                self._refused(error or GatewayError(Code.INTERNAL, "no reply"))
+            else:
+                self._received(reply)
+        except Exception:
+            self._broken(Failure())
+
     def _received(self, reply: ReceivedMessages) -> None:
-        self._receiving = None
         if not reply.messages and (reply.polling_full or self._filling):
             # Nothing, and at once: asking again without a pause would be a loop that never ends.
             self._retry_later()
@@ -269,18 +287,14 @@ class ReceiveLoop:
             return False
         return True
 
-    def _refused(self, failure: Failure) -> None:
-        self._receiving = None
-        if self._closed or failure.check(CancelledError):
+    def _refused(self, error: GatewayError) -> None:
+        if self._closed or error.code is Code.CANCELLED:
             return
-        error = failure.value
-        if isinstance(error, GatewayError) and error.code is Code.CANCELLED:
-            return
-        if isinstance(error, GatewayError) and error.code in RETRYABLE:
+        if error.code in RETRYABLE:
             self._retry_later(error.retry_after)
             return
         self.close().addErrback(self._not_settled)
-        self._sink.failed(error if isinstance(error, Exception) else GatewayError(Code.INTERNAL, str(error)))
+        self._sink.failed(error)
 
     def _broken(self, failure: Failure) -> None:
         """The sink raised: its front-end's fault; the stream ends, and everything not settled is given back."""
@@ -451,8 +465,8 @@ class ReceiveLoop:
             self._renewal.cancel()
             self._renewal = None
         self._renewals.clear()
-        if self._receiving is not None:
-            self._receiving.cancel()
+        if self._under_way is not None:
+            self._under_way.cancel()
         flights, self._in_flight = self._in_flight, {}
         waits = []
         for flight in flights.values():

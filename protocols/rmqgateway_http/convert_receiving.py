@@ -15,11 +15,15 @@ from rmqgateway.wire.message_const import SYSTEM_PROPERTIES
 from rmqgateway.wire.message_id import host_text
 from rmqgateway.wire.message_properties import decode_properties
 from rmqgateway_http.codec_handles import ReplyAddress, write_token
-from rmqgateway_http.codec_json import MessageOut
+from rmqgateway_http.codec_json import MessageOut, encode_json
 from rmqgateway_http.convert_cloudevents import write_event
 
-__all__ = ["event_out", "message_out", "raw_headers"]
+__all__ = ["ShownMessage", "event_out", "message_out", "raw_headers"]
 
+#: A larger message is not kept in memory for `ShownMessage`.
+_MOST_REMEMBERED = 64 * 1024
+_HANDLE = "~"
+_HANDLE_FIELD = b'"receipt_handle":"~"'
 _NOT_USERS = SYSTEM_PROPERTIES | {"__SHARDINGKEY"}
 _only_users = _NOT_USERS.isdisjoint
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
@@ -89,6 +93,37 @@ def message_out(
         problem=problem,
         **fields,
     )
+
+
+class ShownMessage:
+    """A message as JSON, as streams write it, remembered: what goes to a hundred streams is encoded once.
+
+    It is the same message if it is the same object, as the store gives it to whoever keeps up.
+    """
+
+    __slots__ = ("_after", "_attempt", "_before", "_body_as", "_message")
+
+    def __init__(self) -> None:
+        self._message: stored_message.Buffer | None = None
+        self._attempt = 0
+        self._body_as = ""
+        self._before = self._after = b""
+
+    def encode(self, message: stored_message.Buffer, receipt_handle: str, attempt: int, body_as: str) -> bytes:
+        """The JSON of `message_out`."""
+        if message is self._message and attempt == self._attempt and body_as == self._body_as:
+            before = self._before
+            if not before:
+                # Seen twice. The name stands unescaped at one place only: quotes within values are escaped.
+                whole = encode_json(message_out(message, _HANDLE, attempt, body_as))
+                before, _, self._after = whole.partition(_HANDLE_FIELD)
+                self._before = before
+            return b'%b"receipt_handle":%b%b' % (before, encode_json(receipt_handle), self._after)
+        self._message = message if len(message) <= _MOST_REMEMBERED else None
+        self._attempt = attempt
+        self._body_as = body_as
+        self._before = b""
+        return encode_json(message_out(message, receipt_handle, attempt, body_as))
 
 
 def body_of(message: stored_message.Buffer) -> bytes:

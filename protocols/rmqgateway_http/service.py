@@ -15,6 +15,8 @@ from rmqgateway.wire.consistent_hash import consistent_hash, java_hash
 from rmqgateway.wire.message_id import UniqueIdGenerator
 from rmqgateway_http.call import Call, refused
 from rmqgateway_http.compressing import takes_gzip
+from rmqgateway_http.convert_receiving import ShownMessage
+from rmqgateway_http.deadlines import Deadlines
 from rmqgateway_http.operations import find
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ _MAX_ROUTES = 10_000
 class HttpService:
     """:ivar in_streams: which stream delivered an unsettled message, by group, topic and handle.
     :ivar streams: by their ids. :ivar checkers: by user and producer group. :ivar asker: who waits for replies.
-    :ivar compressed_streams: open ones; each has a compressor."""
+    :ivar compressed_streams: open ones; each has a compressor.
+    :ivar deadlines: of streams. :ivar shown: the message that streams wrote last."""
 
     def __init__(self, gateway: Any, settings: HttpFrontEndSettings) -> None:
         self.gateway = gateway
@@ -43,6 +46,8 @@ class HttpService:
         self.streams: dict[str, Stream] = {}
         self.checkers: dict[tuple[str | None, str], Checker] = {}
         self.asker: Asker | None = None
+        self.deadlines = Deadlines(gateway.reactor, gateway.outbox)
+        self.shown = ShownMessage()
         self.compressed_streams = 0
         self.instance = os.urandom(4)
         self._ids = UniqueIdGenerator(self.instance, os.getpid(), int.from_bytes(os.urandom(4), "big"))

@@ -34,14 +34,12 @@ from rmqgateway_http.codec_handles import (
 )
 from rmqgateway_http.codec_json import encode_json
 from rmqgateway_http.compressing import GZIPPED, StreamCompressor
-from rmqgateway_http.convert_receiving import message_out
 from rmqgateway_http.problems import problem_value, status_of
 from rmqgateway_http.receiving import filter_of, lite_topics_of
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IDelayedCall
-
     from rmqgateway.subscription import Delivery
+    from rmqgateway_http.deadlines import Deadline
 
 __all__ = ["Stream", "stream"]
 
@@ -130,9 +128,9 @@ class Stream:
         self._listed = self._last = ""
         self._listed_count = 0
         self._written: deque[tuple[float, int]] = deque()  # (when, number) of what ack=auto has yet to acknowledge
-        self._settle_call: IDelayedCall | None = None
-        self._end_call: IDelayedCall | None = None
-        self._ping_call: IDelayedCall | None = None
+        self._settle_call: Deadline | None = None
+        self._end_call: Deadline | None = None
+        self._ping_call: Deadline | None = None
         self._quiet = True
         self._compressor: StreamCompressor | None = None
         self._gone = self._closed = self._paused = False
@@ -164,7 +162,7 @@ class Stream:
             self._request.start(200, headers)
             if self._as_events:
                 self._write(_RETRY)
-            self._ping_call = self._reactor.callLater(self._service.settings.stream_ping_s, self._ping)
+            self._ping_call = self._service.deadlines.later(self._service.settings.stream_ping_s, self._ping)
 
     def _write(self, data: bytes) -> None:
         compressor = self._compressor
@@ -178,7 +176,7 @@ class Stream:
         self._number = number = self._number + 1
         self.unsettled[number] = handle
         shown = write_receipt_handle(handle)
-        data = encode_json(message_out(delivery.message, shown, delivery.delivery_attempt, self._body_as))
+        data = self._service.shown.encode(delivery.message, shown, delivery.delivery_attempt, self._body_as)
         request = self._request
         if self._as_events:
             event_id = write_event_id(self.id, number, self._list(shown)).encode()
@@ -198,7 +196,7 @@ class Stream:
             self._owed = 0
             self._subscription.grant(owed)
         if self._settle_call is None:
-            self._settle_call = self._reactor.callLater(self._resume_s, self._settle_written)
+            self._settle_call = self._service.deadlines.later(self._resume_s, self._settle_written)
         elif len(self._written) > _MAX_HELD:
             self._settle_oldest()
 
@@ -249,7 +247,7 @@ class Stream:
         self._request.finish()
 
     def _ping(self) -> None:
-        self._ping_call = self._reactor.callLater(self._service.settings.stream_ping_s, self._ping)
+        self._ping_call = self._service.deadlines.later(self._service.settings.stream_ping_s, self._ping)
         if self._quiet and not self._paused:
             self._write(b":\n\n" if self._as_events else b"\n")
         self._quiet = True
@@ -299,7 +297,7 @@ class Stream:
             self._accept(due)
             wait = written[0][0] - now if written else 0.0
         if written and not self._closed:
-            self._settle_call = self._reactor.callLater(wait, self._settle_written)
+            self._settle_call = self._service.deadlines.later(wait, self._settle_written)
 
     def _settle_oldest(self) -> None:
         if not self._paused:
@@ -347,7 +345,7 @@ class Stream:
             return
         if self._resume_s > 0 and self.unsettled:
             self._subscription.pause()
-            self._end_call = self._reactor.callLater(self._resume_s, self._close)
+            self._end_call = self._service.deadlines.later(self._resume_s, self._close)
         else:
             self._close()
 
@@ -370,7 +368,7 @@ class Stream:
         if self._compressor is not None:
             self._service.compressed_streams -= 1
         for call in (self._settle_call, self._end_call, self._ping_call):
-            if call is not None and call.active():
+            if call is not None:
                 call.cancel()
         for handle in self.unsettled.values():
             self._service.in_streams.pop((self.wanted.group, self.wanted.topic, handle), None)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -59,10 +60,14 @@ class FakeGateway:
         self.open.append((command, deferred))
         return deferred
 
-    def perform(self, context: Context, command: Command[Any], done: Any, token: Any) -> None:
-        self.execute(context, command).addCallbacks(
-            lambda reply: done(token, reply, None), lambda failure: done(token, None, failure.value)
-        )
+    def perform(self, context: Context, command: Command[Any], done: Any, token: Any) -> Any:
+        def refused(failure: Failure) -> None:
+            error = failure.value
+            done(token, None, GatewayError(Code.CANCELLED, "cancelled") if failure.check(CancelledError) else error)
+
+        deferred = maybeDeferred(self.execute, context, command)
+        deferred.addCallbacks(lambda reply: done(token, reply, None), refused)
+        return None if deferred.called else deferred
 
     def waiting(self, kind: type[Any]) -> list[Any]:
         return [command for command, deferred in self.open if type(command) is kind and not deferred.called]

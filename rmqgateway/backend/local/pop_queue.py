@@ -32,16 +32,18 @@ class PopQueue:
     :ivar next_offset: the first offset that was never looked at by a receive.
     :ivar entries: by offset, what is in flight or due.
     :ivar message_groups: by offset, the message group (sharding key) of entries received in order; empty otherwise.
+    :ivar expiries: heap of (visible at, pop time, offsets); may hold what is settled by now.
+    :ivar due: heap of offsets whose time is over; the same. With both empty nothing is due, or ever will be.
     """
 
-    __slots__ = ("_due", "_expiries", "entries", "message_groups", "next_offset")
+    __slots__ = ("due", "entries", "expiries", "message_groups", "next_offset")
 
     def __init__(self, next_offset: int) -> None:
         self.next_offset = next_offset
         self.entries: dict[int, Entry] = {}
         self.message_groups: dict[int, str] = {}
-        self._expiries: list[tuple[int, int, tuple[int, ...]]] = []  # heap of (visible at, pop time, offsets)
-        self._due: list[int] = []  # heap of offsets; may hold some that are settled by now
+        self.expiries: list[tuple[int, int, tuple[int, ...]]] = []
+        self.due: list[int] = []
 
     # Changes, live and in replay.
 
@@ -63,7 +65,7 @@ class PopQueue:
                 entry = shared[attempt] = (visible_at, attempt, pop_time, receiver)
             entries[offset] = entry
         if offsets:
-            heappush(self._expiries, (visible_at, pop_time, tuple(offsets)))
+            heappush(self.expiries, (visible_at, pop_time, tuple(offsets)))
         if next_offset > self.next_offset:
             self.next_offset = next_offset
 
@@ -73,7 +75,7 @@ class PopQueue:
         for offset in new:
             self.entries[offset] = _WAITING
         if new:
-            heappush(self._expiries, (0, 0, new))
+            heappush(self.expiries, (0, 0, new))
 
     def grouped(self, groups: Iterable[tuple[int, str]]) -> None:
         """These offsets belong to these message groups."""
@@ -90,22 +92,22 @@ class PopQueue:
             entry = self.entries.get(offset)
             if entry is not None:
                 self.entries[offset] = (0, max(entry[1] - 1, 0), entry[2], entry[3])
-                heappush(self._expiries, (0, entry[2], (offset,)))
+                heappush(self.expiries, (0, entry[2], (offset,)))
 
     def changed(self, offset: int, pop_time: int, visible_at: int) -> None:
         """A message in flight is visible again at another time, under another handle."""
         entry = self.entries.get(offset)
         if entry is not None:
             self.entries[offset] = (visible_at, entry[1], pop_time, entry[3])
-            heappush(self._expiries, (visible_at, pop_time, (offset,)))
+            heappush(self.expiries, (visible_at, pop_time, (offset,)))
 
     def reset(self, offset: int) -> None:
         """Begin anew at an offset; whatever was in flight is forgotten."""
         self.next_offset = offset
         self.entries.clear()
         self.message_groups.clear()
-        self._expiries.clear()
-        self._due.clear()
+        self.expiries.clear()
+        self.due.clear()
 
     # Questions.
 
@@ -125,19 +127,19 @@ class PopQueue:
 
     def _collect_due(self, now: int) -> None:
         entries = self.entries
-        while self._expiries and self._expiries[0][0] <= now:
-            visible_at, pop_time, offsets = heappop(self._expiries)
+        while self.expiries and self.expiries[0][0] <= now:
+            visible_at, pop_time, offsets = heappop(self.expiries)
             for offset in offsets:
                 entry = entries.get(offset)
                 if entry is not None and entry[0] == visible_at and entry[2] == pop_time:
-                    heappush(self._due, offset)
+                    heappush(self.due, offset)
 
     def take_due(self, now: int, limit: int) -> list[int]:
         """Offsets whose time is over, lowest first; they count as taken until `delivered` or `put_back`."""
         self._collect_due(now)
         found: list[int] = []
-        while self._due and len(found) < limit:
-            offset = heappop(self._due)
+        while self.due and len(found) < limit:
+            offset = heappop(self.due)
             entry = self.entries.get(offset)
             if entry is not None and entry[0] <= now and (not found or found[-1] != offset):
                 found.append(offset)
@@ -146,16 +148,16 @@ class PopQueue:
     def put_back(self, offsets: Iterable[int]) -> None:
         """Offsets from `take_due` that were not delivered after all."""
         for offset in offsets:
-            heappush(self._due, offset)
+            heappush(self.due, offset)
 
     def has_due(self, now: int) -> bool:
         """Whether `take_due` would give something."""
         self._collect_due(now)
-        while self._due:
-            entry = self.entries.get(self._due[0])
+        while self.due:
+            entry = self.entries.get(self.due[0])
             if entry is not None and entry[0] <= now:
                 return True
-            heappop(self._due)
+            heappop(self.due)
         return False
 
     def due_in_order(self, now: int) -> tuple[list[int], set[str]]:
@@ -175,13 +177,13 @@ class PopQueue:
         """When (ms) the next message in flight becomes visible: now if one is due already, None if none is in flight."""
         if self.has_due(now):
             return now
-        while self._expiries:
-            visible_at, pop_time, offsets = self._expiries[0]
+        while self.expiries:
+            visible_at, pop_time, offsets = self.expiries[0]
             for offset in offsets:
                 entry = self.entries.get(offset)
                 if entry is not None and entry[0] == visible_at and entry[2] == pop_time:
                     return visible_at
-            heappop(self._expiries)
+            heappop(self.expiries)
         return None
 
     def in_flight(self, now: int) -> int:
@@ -204,5 +206,5 @@ class PopQueue:
             entry = (visible_at, attempts, pop_time, "")
             self.entries[offset] = shared.setdefault(entry, entry)
             batches.setdefault((visible_at, pop_time), []).append(offset)
-        self._expiries.extend((when, popped, tuple(offsets)) for (when, popped), offsets in batches.items())
-        heapify(self._expiries)
+        self.expiries.extend((when, popped, tuple(offsets)) for (when, popped), offsets in batches.items())
+        heapify(self.expiries)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
-from twisted.python.failure import Failure
+from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.pop_queue import PopQueue
@@ -16,11 +13,15 @@ from rmqgateway.backend.local.waits import Wait
 from rmqgateway.commands import GroupConfig, InitMode, ReceivedMessages, ReceiveMessages
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.pending import Later
 
 if TYPE_CHECKING:
     from rmqgateway.backend.local.popping import Popping
+    from rmqgateway.backend.store.interfaces import IStoredQueue
 
 __all__ = ["LitePlace", "Place", "Receive"]
+
+_NONE: dict[int, PopQueue] = {}
 
 
 class Polling:
@@ -37,20 +38,23 @@ class Place:
 
     :ivar waiting: the receives that wait, oldest first. :ivar turn: the queue that the next receive begins with.
     :ivar polling: by queue id (-1: any), the receives that have waited.
+    :ivar due_at: when `DueTimes` wakes it (ms), or 0.
     """
 
-    __slots__ = ("group", "owner", "polling", "popped", "timer", "timer_at", "topic", "turn", "waiting")
+    __slots__ = ("_known", "_retries", "due_at", "group", "owner", "polling", "popped", "topic", "turn", "waiting")
 
     def __init__(self, owner: Popping, group: str, topic: Topic) -> None:
         self.owner = owner
         self.group = group
         self.topic = topic
         self.popped: dict[int, PopQueue] = owner.state.place(group, topic.number)
-        self.waiting: dict[Waiter, None] = {}
+        # In a plain dict the first of many gets slow to find when those before it have left.
+        self.waiting: dict[Waiter, None] = OrderedDict()
         self.polling: dict[int, Polling] = {}
         self.turn = 0
-        self.timer: IDelayedCall | None = None
-        self.timer_at = 0
+        self.due_at = 0
+        self._known: list[tuple[PopQueue, IStoredQueue]] = []
+        self._retries = (names.pop_retry_topic(group, topic.name), names.retry_topic(group))
 
     def queue(self, queue_id: int, init_mode: InitMode) -> PopQueue:
         found = self.popped.get(queue_id)
@@ -63,11 +67,31 @@ class Place:
     def sources(self) -> list[Topic]:
         """Every topic that a receive here gets messages from: its own, and where its retries wait."""
         found = [self.topic]
-        for name in (names.pop_retry_topic(self.group, self.topic.name), names.retry_topic(self.group)):
-            topic = self.owner.topics.get(name)
+        by_name = self.owner.topics.by_name
+        for name in self._retries:
+            topic = by_name.get(name)
             if topic is not None:
                 found.append(topic)
         return found
+
+    def has_nothing(self, now: int) -> bool:
+        """Whether a receive would find nothing, whichever queue it asks for; cheap, and may be wrong only by saying no."""
+        known = self._known
+        topic = self.topic
+        if len(known) != topic.read_queues:
+            # Where the group begins is settled when a receive first looks: then it has to.
+            if any(queue_id not in self.popped for queue_id in range(topic.read_queues)):
+                return False
+            known = [(self.popped[queue_id], topic.queue(queue_id).stored) for queue_id in range(topic.read_queues)]
+            self._known = known
+        for popped, stored in known:
+            if popped.next_offset < stored.max_offset or popped.due or (popped.expiries and popped.expiries[0][0] <= now):
+                return False
+        by_name = self.owner.topics.by_name
+        for name in self._retries:
+            if name in by_name:
+                return not self.has_work(now)
+        return True
 
     def has_work(self, now: int, queue_id: int = -1, fifo: bool = False) -> bool:
         """Whether a receive may find something; cheap, and may be wrong only by saying yes.
@@ -75,29 +99,44 @@ class Place:
         :param queue_id: in this queue of the topic (and where retries wait); -1: in any.
         :param fifo: a queue received in order whose messages are in flight has nothing.
         """
+        places = self.owner.state.places
         for topic in self.sources():
-            popped_queues = self.owner.state.places.get((self.group, topic.number), {})
+            popped_queues = places.get((self.group, topic.number), _NONE)
+            queues = topic.queues
             one = queue_id >= 0 and topic is self.topic
             for queue_id_ in (queue_id,) if one else range(topic.read_queues):
                 popped = popped_queues.get(queue_id_)
                 if fifo and popped is not None and not popped.message_groups and popped.in_flight(now):
                     continue
-                stored = topic.queue(queue_id_).stored
+                stored = (queues.get(queue_id_) or topic.queue(queue_id_)).stored
                 if popped is None:
                     if stored.max_offset > max(
                         self.owner.offsets.get(self.group, topic.name, queue_id_), stored.min_offset
                     ):
                         return True
-                elif popped.next_offset < stored.max_offset or popped.has_due(now):
+                elif popped.next_offset < stored.max_offset or (
+                    (popped.expiries or popped.due) and popped.has_due(now)
+                ):
                     return True
         return False
 
     def wake(self) -> None:
         """Something may have come: serve who waits, oldest first, as long as there is something."""
-        for wait in list(self.waiting):
-            if not self.has_work(self.owner.core.now_ms()):
+        waiting = self.waiting
+        many = len(waiting)
+        while many and waiting:
+            if many > 1 and not self.has_work(self.owner.core.now_ms()):
                 break
-            wait.wake()
+            first = next(iter(waiting))
+            first.wake()
+            many -= 1
+            if first in waiting:
+                # Not what it waits for; the others may take it.
+                for wait in list(waiting)[1 : many + 1]:
+                    if not self.has_work(self.owner.core.now_ms()):
+                        break
+                    wait.wake()
+                break
         self.plan()
 
     def end(self, reason: str) -> None:
@@ -107,37 +146,24 @@ class Place:
 
     def plan(self) -> None:
         """Wake up when the next message in flight becomes visible, if anybody waits for it."""
-        sources = self.sources()
         if not self.waiting:
-            for topic in sources:
+            for topic in self.sources():
                 topic.waiting.pop(self, None)
-            if self.timer is not None:
-                self.timer.cancel()
-                self.timer = None
             return
         now = self.owner.core.now_ms()
-        times = []
-        for topic in sources:
+        first = 0
+        places = self.owner.state.places
+        for topic in self.sources():
             topic.waiting[self] = None
-            for queue in topic.known_queues():
-                queue.watch()
-            for popped in self.owner.state.places.get((self.group, topic.number), {}).values():
-                when = popped.next_visible_at(now)
-                if when is not None:
-                    times.append(when)
-        if not times:
-            return
-        at = max(min(times), now + 1)
-        if self.timer is not None:
-            if self.timer_at <= at:
-                return
-            self.timer.cancel()
-        self.timer_at = at
-        self.timer = self.owner.core.later((at - now) / 1000, self._due)
-
-    def _due(self) -> None:
-        self.timer = None
-        self.wake()
+            topic.watch()
+            popped_queues = places.get((self.group, topic.number), _NONE)
+            for popped in popped_queues.values():
+                if popped.expiries or popped.due:
+                    when = popped.next_visible_at(now)
+                    if when is not None and (when < first or not first):
+                        first = when
+        if first:
+            self.owner.due_times.set(self, max(first, now + 1))
 
 
 class LitePlace(Place):
@@ -159,6 +185,9 @@ class LitePlace(Place):
         found = (lite.find(self.topic.name, name) for name in wanted)
         return [topic for topic in found if topic is not None]
 
+    def has_nothing(self, now: int) -> bool:
+        return False
+
     def next_pop_time(self, now: int) -> int:
         """A pop time that none of the messages in flight here was delivered with before."""
         for topic in self.lite_topics():
@@ -171,15 +200,15 @@ class LitePlace(Place):
         return [self.topic, *self.lite_topics()]
 
 
-class Receive:
+class Receive(Later[ReceivedMessages]):
     """One ReceiveMessages under way: taken, waiting, or waiting for its record to be durable."""
 
     __slots__ = (
+        "_found",
         "_taken",
         "_wait",
         "command",
         "context",
-        "deferred",
         "fifo",
         "max_attempts",
         "owner",
@@ -195,6 +224,7 @@ class Receive:
         group: GroupConfig,
         fifo: bool,
     ) -> None:
+        super().__init__()
         self.owner = owner
         self.context = context
         self.command = command
@@ -202,15 +232,15 @@ class Receive:
         self.fifo = fifo
         # The first delivery is no retry (the proxy's settings: max_attempts = retryMaxTimes + 1); -1 is RocketMQ's 16.
         self.max_attempts = (group.retry_max_times if group.retry_max_times >= 0 else 16) + 1
-        self.deferred: Deferred[ReceivedMessages] = Deferred(self._cancelled)
         self._wait: Wait | None = None
+        self._found: ReceivedMessages | None = None
         self._taken: list[tuple[Topic, Taken]] = []
 
-    def begin(self) -> Any:
-        """Answer at once, or the Deferred that will."""
-        reply = self._look()
-        if reply is None:
-            command = self.command
+    def begin(self) -> ReceivedMessages | Receive:
+        """Answer at once, or later: itself."""
+        command = self.command
+        place = self.place
+        if place.has_nothing(self.owner.core.now_ms()) or self._look() is None:
             if command.wait_ms <= 0:
                 return ReceivedMessages(pop_time=self.owner.core.now_ms(), invisible_ms=command.invisible_ms)
             waits = self.owner.waits
@@ -219,58 +249,59 @@ class Receive:
                     pop_time=self.owner.core.now_ms(), invisible_ms=command.invisible_ms, polling_full=True
                 )
             wait_ms = min(command.wait_ms, self.owner.core.settings.long_poll_max_ms)
-            polling = self.place.polling.get(command.queue_id)
+            polling = place.polling.get(command.queue_id)
             if polling is None:
-                polling = self.place.polling[command.queue_id] = Polling()
-            self._wait = waits.add((self.place, polling), wait_ms, self.context.session, self._woken, self._ended)
-            self.place.plan()
-        return self.deferred
+                polling = place.polling[command.queue_id] = Polling()
+            self._wait = waits.add((place, polling), wait_ms, self.context.session, self._woken, self._ended)
+            place.plan()
+        return self
 
     def _look(self) -> ReceivedMessages | None:
         """Take what is there, record it and plan the answer; None if nothing is there."""
         found = self.owner.collect(self)
         if found is None:
             return None
-        reply, self._taken = found
-        self.owner.core.store.when_durable(lambda error: self._durable(reply, error))
-        return reply
+        self._found, self._taken = found
+        self.owner.core.store.when_durable(self._durable)
+        return self._found
 
     def _woken(self) -> bool:
         try:
             return self._look() is not None
         except GatewayError as error:
-            self.deferred.errback(Failure(error))
+            self.tell(None, error)
             return True
 
     def _ended(self, reason: str) -> None:
         self.place.plan()
         if reason == "timeout":
-            self.deferred.callback(
-                ReceivedMessages(pop_time=self.owner.core.now_ms(), invisible_ms=self.command.invisible_ms)
-            )
+            self.tell(ReceivedMessages(pop_time=self.owner.core.now_ms(), invisible_ms=self.command.invisible_ms))
         elif reason == "topic":
-            error = GatewayError(Code.TOPIC_NOT_FOUND, f"topic {self.command.topic} was deleted")
-            self.deferred.errback(Failure(error))
+            self.tell(None, GatewayError(Code.TOPIC_NOT_FOUND, f"topic {self.command.topic} was deleted"))
         elif reason == "session":
-            self.deferred.errback(Failure(CancelledError()))
+            self.tell(None, GatewayError(Code.CANCELLED, "the client has gone"))
         else:
-            self.deferred.errback(
-                Failure(GatewayError(Code.SHUTTING_DOWN, "the broker is stopping", retry_after=1.0))
-            )
+            self.tell(None, GatewayError(Code.SHUTTING_DOWN, "the broker is stopping", retry_after=1.0))
 
-    def _durable(self, reply: ReceivedMessages, error: BaseException | None) -> None:
-        if self.deferred.called:
+    def _durable(self, error: BaseException | None) -> None:
+        if self.told:
             return
+        reply, self._found = self._found, None
         if error is not None:
-            self.deferred.errback(Failure(error))
+            self.tell(None, error)
         else:
             self._taken = []
-            self.deferred.callback(reply)
+            self.tell(reply)
 
-    def _cancelled(self, _: Deferred[ReceivedMessages]) -> None:
+    def cancel(self) -> None:
+        """Give back what was taken, which does not count as delivered."""
+        if self.told:
+            return
+        self.told = True
         if self._wait is not None:
             self._wait.leave()
             self.place.plan()
         taken, self._taken = self._taken, []
         for topic, one in taken:
             self.owner.give_back(self.place.group, topic, one)
+        self.tell(None, GatewayError(Code.CANCELLED, "the receive was cancelled"))

@@ -21,6 +21,7 @@ from rmqgateway.backend.local.filters import compile_filter
 from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.lite import LiteTopics
 from rmqgateway.backend.local.offsets import Offsets
+from rmqgateway.backend.local.pop_due import DueTimes
 from rmqgateway.backend.local.pop_moves import PopMoves
 from rmqgateway.backend.local.pop_place import Picked, Picker, take, take_in_order
 from rmqgateway.backend.local.pop_queue import Entry, PopQueue, Receiver
@@ -96,6 +97,7 @@ class Popping(Component):
         self._lite_places: dict[tuple[str, int, str], LitePlace] = {}
         self.state = PopState(core.store)
         self._places: dict[tuple[str, int], Place] = {}
+        self.due_times = DueTimes(core)
         #: What a receive in order with an attempt id took, so that the client's retry of it gets the same.
         self._attempts: dict[tuple[str, str, str], tuple[Topic, list[Taken], int]] = {}
         topics.on_delete.append(self._topic_deleted)
@@ -120,10 +122,7 @@ class Popping(Component):
                         self.offsets.record(group, topic.name, queue_id, popped.next_offset)
 
     def stop(self) -> None:
-        for place in (*self._places.values(), *self._lite_places.values()):
-            if place.timer is not None:
-                place.timer.cancel()
-                place.timer = None
+        self.due_times.stop()
 
     def _topic_deleted(self, topic: Topic) -> None:
         self.state.topic_dropped(topic.number)
@@ -241,8 +240,11 @@ class Popping(Component):
                 command, place.topic, [one for topic, one in recorded if topic is place.topic], pop_time
             )
         rest = 0
+        queues = place.topic.queues
         for queue_id, popped in place.popped.items():
-            rest += max(0, place.topic.queue(queue_id).stored.max_offset - popped.next_offset)
+            behind = (queues.get(queue_id) or place.topic.queue(queue_id)).stored.max_offset - popped.next_offset
+            if behind > 0:
+                rest += behind
         reply = ReceivedMessages(tuple(messages), pop_time, command.invisible_ms, rest)
         return reply, recorded
 
@@ -279,13 +281,18 @@ class Popping(Component):
             queue_ids = [*range(turn, topic.read_queues), *range(turn)]
         pick = take_in_order if receive.fifo else take
         found: list[tuple[list[Picked], Taken]] = []
+        popped_queues, queues = place.popped, topic.queues
         for queue_id in queue_ids:
             if picker.wanted <= 0 or picker.scan_left <= 0:
                 break
-            popped = place.queue(queue_id, command.init_mode)
+            popped = popped_queues.get(queue_id) or place.queue(queue_id, command.init_mode)
             before = popped.next_offset
-            queue = topic.queue(queue_id)
-            if before >= queue.stored.max_offset and not receive.fifo and not popped.has_due(picker.now):
+            queue = queues.get(queue_id) or topic.queue(queue_id)
+            if (
+                before >= queue.stored.max_offset
+                and not receive.fifo
+                and not ((popped.expiries or popped.due) and popped.has_due(picker.now))
+            ):
                 continue  # most queues, most of the time
             self.moves.first = -1
             picked, taken, gone = pick(queue, popped, picker, not messages and not found)

@@ -167,6 +167,13 @@ class Topic:
         """The queues that anybody has used since the start."""
         return list(self.queues.values())
 
+    def watch(self) -> None:
+        """The same as `Queue.watch` for each queue that anybody has used."""
+        for queue in self.queues.values():
+            stored = queue.stored
+            if stored.next_offset > stored.max_offset:
+                queue.watch()
+
     def next_queue_id(self) -> int:
         """The next writable queue in turn, for producers that leave the choice to the broker."""
         turn: int = self.round_robin + 1
