@@ -421,7 +421,10 @@ class StoredMessages(Reply, frozen=True):
 
 
 class ViewMessage(Command[StoredMessages], frozen=True):
-    """The message at a physical offset. Errors: MESSAGE_NOT_FOUND. :ivar broker_name: "" where there is only one."""
+    """The message at a physical offset. Errors: MESSAGE_NOT_FOUND, BAD_REQUEST: several brokers have one there.
+
+    :ivar broker_name: of several brokers the one that has it; "": it is looked for, by `topic` too where that is given.
+    """
 
     action: ClassVar[Action] = Action.GET
     or_actions: ClassVar[tuple[Action, ...]] = (Action.SUB,)
@@ -467,7 +470,10 @@ class GetRunningInformation(Command[RelayedAnswer], frozen=True):
 
 
 class ConsumeDirectly(Command[RelayedAnswer], frozen=True):
-    """Have a connected consumer consume one stored message now. Errors: CLIENT_NOT_FOUND, MESSAGE_NOT_FOUND, TIMEOUT."""
+    """Have a connected consumer consume one stored message now. Errors: CLIENT_NOT_FOUND, MESSAGE_NOT_FOUND, TIMEOUT.
+
+    :ivar broker_name: of several brokers the one that has it; "": by the message id, or looked for.
+    """
 
     action: ClassVar[Action] = Action.UPDATE
     resources: ClassVar = _GROUP
@@ -478,6 +484,7 @@ class ConsumeDirectly(Command[RelayedAnswer], frozen=True):
     physical_offset: int
     topic: str = ""
     message_id: str = ""
+    broker_name: str = ""
 
 
 class GetConsumerStatus(Command[ResetOffsets], frozen=True):
@@ -597,7 +604,10 @@ class ConsumeQueueEntries(Reply, frozen=True):
 
 
 class QueryConsumeQueue(Command[ConsumeQueueEntries], frozen=True):
-    """Look into a message queue's entries (QUERY_CONSUME_QUEUE). Errors: TOPIC_NOT_FOUND, BAD_OFFSET."""
+    """Look into a message queue's entries (QUERY_CONSUME_QUEUE). Errors: TOPIC_NOT_FOUND, BAD_OFFSET.
+
+    :ivar broker_name: of several brokers with this queue the one that is meant; "": refused there.
+    """
 
     action: ClassVar[Action] = Action.GET
     resources: ClassVar = _TOPIC
@@ -608,6 +618,7 @@ class QueryConsumeQueue(Command[ConsumeQueueEntries], frozen=True):
     count: int
     group: str = ""
     filter: Filter | None = None
+    broker_name: str = ""
 
 
 class Routes(Reply, frozen=True):

@@ -112,7 +112,9 @@ class ResumeTransaction(Command[None], frozen=True):
 
     :ivar physical_offset: of the message in ``TRANS_CHECK_MAX_TIME_TOPIC``.
     :ivar topic: the topic that it is meant for, or "": not checked.
-    Errors: MESSAGE_NOT_FOUND, BAD_REQUEST: it is no half message that was given up, or of another topic.
+    :ivar broker_name: of several brokers the one that has it; "": it is looked for.
+    Errors: MESSAGE_NOT_FOUND, BAD_REQUEST: it is no half message that was given up, or of another topic, or several brokers
+    have a message at this offset.
     """
 
     action: ClassVar[Action] = Action.UPDATE
@@ -121,3 +123,4 @@ class ResumeTransaction(Command[None], frozen=True):
 
     physical_offset: int
     topic: str = ""
+    broker_name: str = ""

@@ -123,6 +123,7 @@ class SendBack(Command[None], frozen=True):
     :ivar physical_offset: which message (Remoting's `offset`).
     :ivar delay_level: 0: the ladder decides; > 0: this level; < 0: dead-letter queue at once.
     :ivar max_reconsume_times: the consumer's own limit, or -1: the group's.
+    :ivar broker_name: of several brokers the one that has the message; "": by the message id, or looked for.
     Durable when answered. Errors: GROUP_NOT_FOUND, MESSAGE_NOT_FOUND, STORE_FULL.
     """
 
@@ -136,6 +137,7 @@ class SendBack(Command[None], frozen=True):
     topic: str = ""
     message_id: str = ""
     max_reconsume_times: int = -1
+    broker_name: str = ""
 
 
 class ForwardToDeadLetterQueue(Command[None], frozen=True):

@@ -32,6 +32,7 @@ from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 __all__ = ["AdminBrokers"]
 
 _MAX_MESSAGES = 1024
+_GIVEN_UP = "TRANS_CHECK_MAX_TIME_TOPIC"
 #: Settings of brokers whose names hold one of these are nobody's business.
 _SECRETS = ("secret", "password", "accesskey", "credential", "token", "initauthenticationuser")
 
@@ -61,20 +62,8 @@ class AdminBrokers(Component):
         return self.run(self._view(context, command))
 
     async def _view(self, context: Context, command: ViewMessage) -> StoredMessages:
-        name = self._pulling.broker_of("", command.broker_name)
-        ext = {"offset": str(command.physical_offset), "bname": name}
-        if command.topic:
-            ext["topic"] = command.topic
-        try:
-            answer = await self.core.ask(
-                self.core.routes.reading(name), RequestCode.VIEW_MESSAGE_BY_ID, ext, context=context
-            )
-            messages = _messages(answer.body)
-        except GatewayError as error:
-            if error.code is not Code.UPSTREAM_ERROR:
-                raise
-            raise GatewayError(Code.MESSAGE_NOT_FOUND, error.message, upstream_code=error.upstream_code) from None
-        return StoredMessages(tuple(messages))
+        finder = self._pulling.finder
+        return StoredMessages((await finder.message(context, command.physical_offset, command.broker_name, command.topic),))
 
     def query_messages(self, context: Context, command: QueryMessages) -> Deferred[StoredMessages]:
         if not command.key:
@@ -114,7 +103,7 @@ class AdminBrokers(Component):
         return self.run(self._query_consume_queue(context, command))
 
     async def _query_consume_queue(self, context: Context, command: QueryConsumeQueue) -> ConsumeQueueEntries:
-        name = await self._pulling.place(command.topic, command.queue_id, "")
+        name = await self._pulling.place(command.topic, command.queue_id, command.broker_name)
         ext = {
             "topic": command.topic,
             "queueId": str(command.queue_id),
@@ -201,7 +190,17 @@ class AdminBrokers(Component):
         return self.run(self._resume(context, command))
 
     async def _resume(self, context: Context, command: ResumeTransaction) -> None:
-        name = self._pulling.broker_of("")
+        finder = self._pulling.finder
+        # Brokers take any message for a half message: it is looked at first.
+        name = await finder.broker(context, command.physical_offset, command.broker_name, "", _GIVEN_UP)
+        message = await finder.message(context, command.physical_offset, name)
+        named = decode_properties(stored_message.properties(message))
+        if stored_message.topic(message) != _GIVEN_UP.encode():
+            raise GatewayError(Code.BAD_REQUEST, f"the message at {command.physical_offset} is no half message that was given up")
+        if command.topic and named.get("REAL_TOPIC") != command.topic:
+            raise GatewayError(
+                Code.BAD_REQUEST, f"the half message is of topic {named.get('REAL_TOPIC', '')!r}, not of {command.topic[:200]!r}"
+            )
         address = self.core.routes.master(name)
         ext = {"msgId": encode_offset_message_id(host_to_bytes(address), command.physical_offset), "bname": name}
         if command.topic:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from rmqgateway.backend.cluster.component import Component, Core, Handlers, all_of
+from rmqgateway.backend.cluster.finding import Finder
 from rmqgateway.backend.local.filters import compile_filter
 from rmqgateway.commands.producing import SendBack
 from rmqgateway.commands.pulling import (
@@ -28,7 +29,6 @@ from rmqgateway.wire import stored_message
 from rmqgateway.wire.bodies import encode_body
 from rmqgateway.wire.bodies.common import MessageQueue as QueueBody
 from rmqgateway.wire.bodies.consuming import LockBatchRequest, LockBatchResponse, UnlockBatchRequest
-from rmqgateway.wire.message_id import decode_offset_message_id, host_text
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 
 __all__ = ["Pulling"]
@@ -55,6 +55,7 @@ class Pulling(Component):
 
     def __init__(self, core: Core) -> None:
         super().__init__(core)
+        self.finder = Finder(core)
 
     def handlers(self) -> Handlers:
         return {
@@ -287,7 +288,9 @@ class Pulling(Component):
         return self.run(self._send_back(context, command))
 
     async def _send_back(self, context: Context, command: SendBack) -> None:
-        name = self.broker_of(command.message_id)
+        name = await self.finder.broker(
+            context, command.physical_offset, command.broker_name, command.message_id, command.topic
+        )
         ext = {
             "offset": str(command.physical_offset),
             "group": command.group,
@@ -302,29 +305,6 @@ class Pulling(Component):
         await self.core.ask(
             self.core.routes.master(name), RequestCode.CONSUMER_SEND_MSG_BACK, ext, context=context
         )
-
-    def broker_of(self, message_id: str, broker_name: str = "") -> str:
-        """The broker that a message is at: named, by the address in its offset message id, or the only one.
-
-        :raise GatewayError: BAD_REQUEST: it cannot be told.
-        """
-        routes = self.core.routes
-        if broker_name:
-            return broker_name
-        if message_id:
-            try:
-                host, port = host_text(decode_offset_message_id(message_id)[0])
-                found = routes.reached_by(f"{host}:{port}")
-                if found is not None:
-                    return found
-            except WireError:
-                pass
-        names = sorted(routes.brokers)
-        if len(names) != 1:
-            raise GatewayError(
-                Code.BAD_REQUEST, f"the cluster has {len(names)} brokers, and nothing says which of them has the message"
-            )
-        return names[0]
 
 
 def _by_broker(queues: tuple[MessageQueue, ...]) -> dict[str, list[QueueBody]]:

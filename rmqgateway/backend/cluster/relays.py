@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from rmqgateway import __version__
 from rmqgateway.backend.cluster.component import Component, Core, Handlers
+from rmqgateway.backend.cluster.finding import Finder
 from rmqgateway.backend.cluster.members import Members
 from rmqgateway.backend.questions import Questions
 from rmqgateway.commands.administering import ConsumeDirectly, GetRunningInformation, RelayedAnswer
@@ -25,14 +26,16 @@ from rmqgateway.events import (
     RunningInformationAsked,
 )
 from rmqgateway.message import MessageQueue
+from rmqgateway.session import host_to_bytes
 from rmqgateway.wire.bodies import decode_body, encode_body
 from rmqgateway.wire.bodies.consuming import ConsumerRunningInfo
 from rmqgateway.wire.bodies.groups import ConsumerStatusBody, ResetOffsetBody
+from rmqgateway.wire.message_id import decode_offset_message_id, encode_offset_message_id
 from rmqgateway.wire.message_properties import find_property, set_property
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rmqgateway.backend.cluster.connection import Link
     from rmqgateway.backend.cluster.upstream import Broker
@@ -101,28 +104,39 @@ class Relays(Component):
             "clientId": command.client_id,
             "jstackEnable": "true" if command.with_stack else "false",
         }
-        return self.run(self._by_brokers(context, RequestCode.GET_CONSUMER_RUNNING_INFO, ext))
+        return self.run(self._by_brokers(context, RequestCode.GET_CONSUMER_RUNNING_INFO, ext, self.core.routes.masters()))
 
     def consume_directly(self, context: Context, command: ConsumeDirectly) -> Deferred[RelayedAnswer]:
-        """Have a broker do it that has the message; where the client is this gateway's, it comes back here."""
-        if not command.message_id:
-            raise GatewayError(
-                Code.BAD_REQUEST, "before a cluster, an offset message id must say which broker has the message"
-            )
+        """Have the broker do it that has the message; where the client is this gateway's, it comes back here."""
+        return self.run(self._consume_directly(context, command))
+
+    async def _consume_directly(self, context: Context, command: ConsumeDirectly) -> RelayedAnswer:
+        position = command.physical_offset
+        if position < 0:
+            try:
+                position = decode_offset_message_id(command.message_id)[1]
+            except WireError as error:
+                raise GatewayError(Code.MESSAGE_NOT_FOUND, error.message) from None
+        # Any broker would hand over what it has at this place.
+        finder = Finder(self.core)
+        name = await finder.broker(context, position, command.broker_name, command.message_id, command.topic)
+        address = self.core.routes.master(name)
         local = self._members.member(command.group, command.client_id) is not None
         ext = {
             "consumerGroup": command.group,
             "clientId": self._members.client_id if local else command.client_id,
-            "msgId": command.message_id,
+            "msgId": encode_offset_message_id(host_to_bytes(address), position),
         }
         if command.topic:
             ext["topic"] = command.topic
-        return self.run(self._by_brokers(context, RequestCode.CONSUME_MESSAGE_DIRECTLY, ext))
+        return await self._by_brokers(context, RequestCode.CONSUME_MESSAGE_DIRECTLY, ext, ((name, address),))
 
-    async def _by_brokers(self, context: Context, code: RequestCode, ext: dict[str, str]) -> RelayedAnswer:
+    async def _by_brokers(
+        self, context: Context, code: RequestCode, ext: dict[str, str], masters: Iterable[tuple[str, str]]
+    ) -> RelayedAnswer:
         """By the first broker at which the client is."""
         error = GatewayError(Code.CLIENT_NOT_FOUND, "no broker of the cluster can be asked")
-        for name, address in self.core.routes.masters():
+        for name, address in masters:
             ext["brokerName"] = ext["bname"] = name
             timeout = self.core.settings.relay_timeout_s
             try:

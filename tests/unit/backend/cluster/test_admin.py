@@ -26,18 +26,15 @@ from rmqgateway.commands import (
     QueryOffset,
     ReceiveMessages,
     ResetOffset,
-    SendBack,
     SyncLiteSubscription,
     TopicConfig,
     UpdateGroupForbidden,
-    ViewMessage,
 )
 from rmqgateway.commands.clients import LiteOffset
 from rmqgateway.errors import Code
 from rmqgateway.events import LiteTopicUnsubscribed
 from rmqgateway.message import MessageQueue, MessageType
 from rmqgateway.wire import stored_message
-from rmqgateway.wire.message_id import encode_offset_message_id, host_bytes
 from rmqgateway.wire.message_properties import decode_properties, encode_properties
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from tests.unit.backend.cluster.world import NOW, OK, A, B, World, stored
@@ -175,16 +172,6 @@ def test_messages_by_key_are_those_and_the_newest_first() -> None:
     world.servers[B].script[RequestCode.QUERY_MESSAGE] = lambda _: (int(ResponseCode.QUERY_NOT_FOUND), {}, b"")
     assert len(world.do(QueryMessages("T", "k1")).messages) == 1
     assert world.do(QueryMessages("T", "")).code is Code.BAD_REQUEST
-
-
-def test_what_names_no_broker_is_refused_where_there_are_several() -> None:
-    world = World(brokers=(A, B))
-    assert world.do(ViewMessage(5)).code is Code.BAD_REQUEST
-    assert world.do(SendBack("G", 5)).code is Code.BAD_REQUEST
-    world.servers[B].script[RequestCode.CONSUMER_SEND_MSG_BACK] = lambda _: OK
-    message_id = encode_offset_message_id(host_bytes("10.0.0.2", 10911), 5)
-    assert world.do(SendBack("G", 5, message_id=message_id)) is None
-    assert RequestCode.CONSUMER_SEND_MSG_BACK in world.servers[B].codes()
 
 
 def test_secrets_of_brokers_are_not_told() -> None:

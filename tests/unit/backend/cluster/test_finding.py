@@ -1,0 +1,160 @@
+"""Messages that are named by their place in a log, before two brokers: only the one that has it is asked to do anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rmqgateway.commands.administering import ConsumeDirectly, QueryConsumeQueue, ViewMessage
+from rmqgateway.commands.maintaining import ResumeTransaction
+from rmqgateway.commands.producing import SendBack
+from rmqgateway.errors import Code
+from rmqgateway.session import host_to_bytes
+from rmqgateway.wire.message_id import decode_offset_message_id, encode_offset_message_id
+from rmqgateway.wire.message_properties import encode_properties
+from rmqgateway.wire.remoting import RemotingCommand
+from rmqgateway.wire.request_codes import RequestCode, ResponseCode
+from tests.unit.backend.cluster.world import OK, A, Answer, B, World, stored
+
+#: `stored` puts a message at 1000 + its queue offset.
+PLACE = 1000
+GIVEN_UP = "TRANS_CHECK_MAX_TIME_TOPIC"
+VIEW, BACK, RESUME = (
+    RequestCode.VIEW_MESSAGE_BY_ID,
+    RequestCode.CONSUMER_SEND_MSG_BACK,
+    RequestCode.RESUME_CHECK_HALF_MESSAGE,
+)
+DIRECTLY = RequestCode.CONSUME_MESSAGE_DIRECTLY
+
+
+def missing(_: RemotingCommand) -> Answer:
+    return int(ResponseCode.SYSTEM_ERROR), {}, b""
+
+
+def world_of(a: bytes = b"", b: bytes = b"") -> World:
+    """Two brokers that show these bytes wherever they are asked, or nothing."""
+    world = World(brokers=(A, B))
+    for address, body in ((A, a), (B, b)):
+        server = world.servers[address]
+        server.script[VIEW] = missing if not body else lambda _, body=body: (0, {}, body)
+        for code in (BACK, RESUME, DIRECTLY):
+            server.script[code] = lambda _: OK
+        server.codes()
+    return world
+
+
+def asked(world: World, code: int) -> list[str]:
+    return [address for address in (A, B) if code in world.servers[address].codes()]
+
+
+def half(topic: str = "T") -> bytes:
+    return stored(GIVEN_UP, b"half", properties=encode_properties({"REAL_TOPIC": topic}))
+
+
+def test_a_message_is_seen_at_whichever_broker_has_it() -> None:
+    message = stored("T", b"of b")
+    for world in (world_of(a=message), world_of(b=message)):
+        assert world.do(ViewMessage(PLACE)).messages == (message,)
+    assert world_of().do(ViewMessage(PLACE)).code is Code.MESSAGE_NOT_FOUND
+
+
+def test_what_two_brokers_have_is_told_apart_by_topic_or_name_or_not_at_all() -> None:
+    one, other = stored("T", b"of a"), stored("U", b"of b")
+    world = world_of(one, other)
+    error = world.do(ViewMessage(PLACE))
+    assert error.code is Code.BAD_REQUEST and "broker-a, broker-b" in error.message
+    assert world.do(ViewMessage(PLACE, "U")).messages == (other,)
+    assert world.do(ViewMessage(PLACE, broker_name="broker-a")).messages == (one,)
+    assert world.do(ViewMessage(PLACE, broker_name="broker-x")).code is Code.UPSTREAM_UNAVAILABLE
+
+
+def test_a_retried_message_is_known_by_its_own_topic() -> None:
+    message = stored("%RETRY%G", b"x", properties=encode_properties({"RETRY_TOPIC": "T"}))
+    assert world_of(stored("U", b"of a"), message).do(ViewMessage(PLACE, "T")).messages == (message,)
+
+
+@pytest.mark.parametrize("body", [b"garbage", b"\x00" * 100, stored("T", b"elsewhere", offset=5), stored("T", b"x")[:-3]])
+def test_what_is_no_message_of_this_place_is_none(body: bytes) -> None:
+    message = stored("T", b"of b")
+    assert world_of(body, message).do(ViewMessage(PLACE)).messages == (message,)
+    assert world_of(body).do(ViewMessage(PLACE)).code is Code.MESSAGE_NOT_FOUND
+
+
+def test_a_broker_that_is_away_may_have_it() -> None:
+    world = world_of(b=stored("T", b"of b"))
+    world.servers[A].go()
+    assert world.do(ViewMessage(PLACE)).code is Code.UPSTREAM_UNAVAILABLE
+    assert world.do(ViewMessage(PLACE, broker_name="broker-b")).messages
+
+
+def test_what_a_broker_forbids_is_said() -> None:
+    world = world_of(b=stored("T", b"of b"))
+    world.servers[A].script[VIEW] = lambda _: (int(ResponseCode.NO_PERMISSION), {}, b"")
+    assert world.do(ViewMessage(PLACE)).code is Code.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (SendBack("G", PLACE, topic="T"), BACK),
+        (ConsumeDirectly("G", "client", PLACE, "T"), DIRECTLY),
+        (ResumeTransaction(PLACE, "T"), RESUME),
+    ],
+)
+def test_what_changes_something_goes_to_the_broker_that_has_it(command: Any, code: int) -> None:
+    message = half() if code == RESUME else stored("T", b"of b")
+    world = world_of(b=message)
+    found = world.do(command)
+    assert not hasattr(found, "code") or found.code == 0, found
+    assert asked(world, code) == [B]
+    world = world_of(message, message)
+    assert world.do(command).code is Code.BAD_REQUEST
+    assert asked(world, code) == []
+    world = world_of()
+    assert world.do(command).code is Code.MESSAGE_NOT_FOUND
+    assert asked(world, code) == []
+
+
+def test_an_offset_message_id_says_which_broker() -> None:
+    message = stored("T", b"x")
+    for address in (A, B):
+        message_id = encode_offset_message_id(host_to_bytes(address), PLACE)
+        world = world_of(message, message)
+        assert world.do(SendBack("G", PLACE, message_id=message_id)) is None
+        assert asked(world, BACK) == [address]
+        world = world_of(message, message)
+        assert world.do(ConsumeDirectly("G", "client", -1, message_id=message_id)).code == 0
+        ext = world.servers[address].last(DIRECTLY).ext_fields
+        assert decode_offset_message_id(ext["msgId"])[1] == PLACE
+        assert asked(world, DIRECTLY) == [address]
+    assert world.do(ConsumeDirectly("G", "client", -1, message_id="none")).code is Code.MESSAGE_NOT_FOUND
+
+
+def test_only_a_half_message_that_was_given_up_is_resumed() -> None:
+    """A broker would put any message among the half messages."""
+    for body, topic, broker, code in (
+        (stored("T", b"x"), "T", "broker-b", Code.BAD_REQUEST),
+        (half(), "U", "", Code.BAD_REQUEST),
+        (stored("T", b"x"), "T", "", Code.MESSAGE_NOT_FOUND),
+    ):
+        world = world_of(b=body)
+        assert world.do(ResumeTransaction(PLACE, topic, broker)).code is code
+        assert asked(world, RESUME) == []
+    world = world_of(stored("T", b"another's"), half())
+    assert world.do(ResumeTransaction(PLACE, "T")) is None
+    assert asked(world, RESUME) == [B]
+    world = world_of(half("U"), half("T"))
+    assert world.do(ResumeTransaction(PLACE, "T", "broker-b")) is None
+    assert asked(world, RESUME) == [B]
+
+
+def test_a_queue_of_several_brokers_can_be_looked_into_by_name() -> None:
+    world = world_of()
+    world.servers[B].script[RequestCode.QUERY_CONSUME_QUEUE] = lambda _: (
+        0,
+        {},
+        b'{"queueData":[{"physicOffset":7,"physicSize":9,"tagsCode":1}],"minQueueIndex":0,"maxQueueIndex":1}',
+    )
+    assert world.do(QueryConsumeQueue("T", 0, 0, 1)).code is Code.BAD_REQUEST
+    assert world.do(QueryConsumeQueue("T", 0, 0, 1, broker_name="broker-b")).entries[0].physical_offset == 7
