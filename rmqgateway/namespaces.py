@@ -23,6 +23,7 @@ from rmqgateway.commands import (
     GroupConfig,
     GroupConfigs,
     Heartbeat,
+    LiteTopicInformation,
     LockedQueues,
     LockQueues,
     Names,
@@ -219,6 +220,9 @@ def leave(namespace: str, reply: Any) -> Any:
         groups = tuple([group for group in reply.groups if ours(group.name)])
         forbidden = {change(name): tuple(map(change, topics)) for name, topics in reply.forbidden.items() if ours(name)}
         return msgspec.structs.replace(reply, groups=_named(groups, change), forbidden=forbidden)
+    if isinstance(reply, LiteTopicInformation):
+        subscribers = tuple([(client_id, change(group)) for client_id, group in reply.subscribers])
+        return msgspec.structs.replace(_names(reply, change), subscribers=subscribers)
     if isinstance(reply, Names):
         return Names(tuple([change(name) for name in reply.names if ours(name)]))
     if isinstance(reply, CheckTransaction | ConsumeMessageDirectly):

@@ -7,6 +7,7 @@ from rmqgateway_remoting import (
     convert_broker,
     convert_clients,
     convert_groups,
+    convert_lite,
     convert_maintaining,
     convert_popping,
     convert_progress,
@@ -33,6 +34,7 @@ OPERATIONS: dict[int, Operation] = {
         convert_progress,
         convert_broker,
         convert_maintaining,
+        convert_lite,
     )
     for operation in module.OPERATIONS
 }

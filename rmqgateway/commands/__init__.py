@@ -9,6 +9,7 @@ from __future__ import annotations
 from rmqgateway.commands.administering import *  # noqa: F403
 from rmqgateway.commands.base import *  # noqa: F403
 from rmqgateway.commands.clients import *  # noqa: F403
+from rmqgateway.commands.lite import *  # noqa: F403
 from rmqgateway.commands.maintaining import *  # noqa: F403
 from rmqgateway.commands.popping import *  # noqa: F403
 from rmqgateway.commands.producing import *  # noqa: F403

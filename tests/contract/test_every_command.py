@@ -166,6 +166,17 @@ def with_users(command: Command[Any]) -> Callable[[Scene], Any]:
     return run
 
 
+def with_lite(command: Command[Any]) -> Callable[[Scene], Any]:
+    """A group subscribed to a lite topic that has a message."""
+
+    def run(scene: Scene) -> Any:
+        scene.send(b"lite", __LITE_TOPIC="lite")
+        scene.do(c.SyncLiteSubscription(GROUP, TOPIC, "client", "PARTIAL_ADD", ("lite",)))
+        return scene.do(command)
+
+    return run
+
+
 QUEUE = (MessageQueue(TOPIC, "rmqgateway", 0),)
 SCENARIOS: dict[type[Command[Any]], Callable[[Scene], Any]] = {
     c.SendMessages: plain(c.SendMessages(TOPIC, (Message(b"x"),))),
@@ -242,6 +253,12 @@ SCENARIOS: dict[type[Command[Any]], Callable[[Scene], Any]] = {
     c.GetAcl: with_users(c.GetAcl("User:alice")),
     c.ListAcls: with_users(c.ListAcls()),
     c.SyncLiteSubscription: plain(c.SyncLiteSubscription(GROUP, TOPIC, "client", "PARTIAL_ADD", ("lite",))),
+    c.GetBrokerLiteInformation: with_lite(c.GetBrokerLiteInformation()),
+    c.GetParentTopicInformation: with_lite(c.GetParentTopicInformation(TOPIC)),
+    c.GetLiteTopicInformation: with_lite(c.GetLiteTopicInformation(TOPIC, "lite")),
+    c.GetLiteClientInformation: with_lite(c.GetLiteClientInformation(TOPIC, GROUP, "client")),
+    c.GetLiteGroupInformation: with_lite(c.GetLiteGroupInformation(GROUP)),
+    c.TriggerLiteDispatch: with_lite(c.TriggerLiteDispatch(GROUP)),
     c.AwaitMessages: plain(c.AwaitMessages(GROUP, TOPIC)),
     c.GetPollingInformation: plain(c.GetPollingInformation(GROUP, TOPIC)),
     c.ListConsumeProgress: group_exists(c.ListConsumeProgress()),

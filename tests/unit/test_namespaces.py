@@ -8,7 +8,12 @@ from rmqgateway.commands import (
     ConsumeProgress,
     Consumer,
     GetCluster,
+    GetLiteTopicInformation,
+    GroupConfig,
+    GroupConfigs,
+    GroupForbidden,
     Heartbeat,
+    LiteTopicInformation,
     LockedQueues,
     LockQueues,
     Names,
@@ -21,6 +26,7 @@ from rmqgateway.commands import (
     Subscribed,
     TopicConfig,
     TopicConfigs,
+    UpdateGroupForbidden,
 )
 from rmqgateway.events import CheckTransaction, ConsumersChanged, OffsetsReset
 from rmqgateway.message import TAG_ALL, Message, MessageQueue
@@ -94,3 +100,16 @@ def test_replies_and_events_leave() -> None:
     assert [topic.name for topic in topics.topics] == ["T", "TBW102"]
     assert leave("ns", Names(("ns%A", "B"))) == Names(("A",))
     assert leave("ns", None) is None
+
+
+def test_what_groups_may_not_read_enters_and_leaves() -> None:
+    assert enter("ns", UpdateGroupForbidden("G", "T", False)) == UpdateGroupForbidden("ns%G", "ns%T", False)
+    assert leave("ns", GroupForbidden("ns%G", "ns%T", False)) == GroupForbidden("G", "T", False)
+    listed = GroupConfigs((GroupConfig("ns%G"), GroupConfig("H")), 1, {"ns%G": ("ns%T", "U"), "H": ("T",)})
+    assert leave("ns", listed) == GroupConfigs((GroupConfig("G"),), 1, {"G": ("T", "U")})
+
+
+def test_who_wants_a_lite_topic_leaves_with_the_names_of_the_namespace() -> None:
+    assert enter("ns", GetLiteTopicInformation("T", "lite")) == GetLiteTopicInformation("ns%T", "lite")
+    told = LiteTopicInformation("ns%T", "lite", (("client", "ns%G"),))
+    assert leave("ns", told) == LiteTopicInformation("T", "lite", (("client", "G"),))

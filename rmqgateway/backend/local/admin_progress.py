@@ -82,7 +82,7 @@ class AdminProgress(Component):
             topic = self._topics.get(name)
             if topic is None:
                 continue
-            found += [self._progress(command.group, topic, queue_id) for queue_id in range(topic.read_queues)]
+            found += [self.of_queue(command.group, topic, queue_id) for queue_id in range(topic.read_queues)]
             rate += self._statistics.get_rate(command.group, name)
         return ConsumeProgress(tuple(found), rate)
 
@@ -93,7 +93,7 @@ class AdminProgress(Component):
                 topic = self._topics.get(name)
                 if topic is None or (command.ordered_only and not topic.config.order):
                     continue
-                queues = [self._progress(group, topic, queue_id) for queue_id in range(topic.read_queues)]
+                queues = [self.of_queue(group, topic, queue_id) for queue_id in range(topic.read_queues)]
                 rate = self._statistics.get_rate(group, name)
                 found.append(GroupProgress(group, name, ConsumeProgress(tuple(queues), rate)))
         return ConsumeProgresses(tuple(found))
@@ -104,7 +104,7 @@ class AdminProgress(Component):
         subscribed = () if group is None else group.subscriptions
         return {*subscribed, *self._offsets.topics_of(name), *self._clients.uses_of(name)}
 
-    def _progress(self, group: str, topic: Topic, queue_id: int) -> QueueProgress:
+    def of_queue(self, group: str, topic: Topic, queue_id: int) -> QueueProgress:
         """One queue; of a group that receives, everything not acknowledged counts as lag, in flight or not.
 
         What retention has dropped is no lag: nobody can consume it any more.

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rmqgateway.backend.local.admin_clients import AdminClients
+from rmqgateway.backend.local.admin_lite import AdminLite
 from rmqgateway.backend.local.admin_messages import AdminMessages
 from rmqgateway.backend.local.admin_progress import AdminProgress
 from rmqgateway.backend.local.admin_runtime import AdminRuntime
@@ -110,11 +111,13 @@ class LocalBackend:
         self.notifications = Notifications(core, self.popping, self.waits)
         self.relays = Relays(core, self.clients)
         self.name_server = NameServer(core, self.topics, self.groups)
+        progress = AdminProgress(
+            core, self.topics, self.groups, self.clients, self.offsets, self.popping, self.relays, self.statistics
+        )
         administration = [
             AdminTopics(core, self.topics, self.groups, self.clients, self.offsets, self.statistics, self.forbidden),
-            AdminProgress(
-                core, self.topics, self.groups, self.clients, self.offsets, self.popping, self.relays, self.statistics
-            ),
+            progress,
+            AdminLite(core, self.topics, self.groups, self.offsets, self.popping, self.lite, progress),
             AdminClients(core, self.clients, self.popping),
             AdminMessages(core, self.topics),
             AdminRuntime(core, self.statistics, self.timers),

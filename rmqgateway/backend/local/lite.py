@@ -30,14 +30,14 @@ from rmqgateway.interfaces import ISession
 from rmqgateway.message import MessageType
 from rmqgateway.wire.request_codes import ResponseCode
 
-__all__ = ["LiteSubscription", "LiteTopics"]
+__all__ = ["WILDCARD", "LiteSubscription", "LiteTopics"]
 
 _CHANGES = ("PARTIAL_ADD", "PARTIAL_REMOVE", "COMPLETE_ADD", "COMPLETE_REMOVE")
 _MAX_NAME = 64
 # Attributes of groups.
 _QUOTA = "lite.sub.client.quota"
 _MODEL = "lite.sub.model"
-_WILDCARD = "lite.sub.wildcard"
+WILDCARD = "lite.sub.wildcard"
 _ANEW_IF_TAKEN = "lite.sub.reset.offset.exclusive"
 _ANEW_IF_UNSUBSCRIBED = "lite.sub.reset.offset.unsubscribe"
 
@@ -46,11 +46,13 @@ class LiteSubscription:
     """The lite topics that one client of a group wants.
 
     :ivar lite_topics: in the order of subscribing. :ivar sessions: those that said so, by number.
+    :ivar last_access: when (ms) it last subscribed or received.
     """
 
-    __slots__ = ("lite_topics", "sessions", "version")
+    __slots__ = ("last_access", "lite_topics", "sessions", "version")
 
     def __init__(self) -> None:
+        self.last_access = 0
         self.lite_topics: dict[str, None] = {}
         self.sessions: dict[int, ISession] = {}
         self.version = 0
@@ -113,8 +115,13 @@ class LiteTopics(Component):
         subscription = self.by_client.get((group, parent, client_id))
         if subscription is None:
             return None
+        subscription.last_access = self.core.now_ms()
+        return self.wanted_by(group, parent, subscription)
+
+    def wanted_by(self, group: str, parent: str, subscription: LiteSubscription) -> list[str]:
+        """The lite topics that a client of a group wants."""
         config = self._groups.by_name.get(group)
-        if config is not None and _WILDCARD in config.attributes:
+        if config is not None and WILDCARD in config.attributes:
             return list(self._all_of(parent))
         return list(subscription.lite_topics)
 
@@ -141,10 +148,10 @@ class LiteTopics(Component):
             )
         for name in command.lite_topics:
             _check(name)
-        if command.change == "PARTIAL_ADD" and _WILDCARD in group.attributes:
+        if command.change == "PARTIAL_ADD" and WILDCARD in group.attributes:
             raise GatewayError(
                 Code.BAD_REQUEST,
-                f"group {group.name} receives all lite topics ({_WILDCARD}), its clients subscribe to none",
+                f"group {group.name} receives all lite topics ({WILDCARD}), its clients subscribe to none",
             )
         key = (command.group, command.topic, command.client_id)
         subscription = self.by_client.get(key) or LiteSubscription()
@@ -168,6 +175,7 @@ class LiteTopics(Component):
             )
         self.by_client[key] = subscription
         subscription.version = max(command.version, subscription.version)
+        subscription.last_access = self.core.now_ms()
         subscription.sessions[context.session.number] = context.session
         subscription.lite_topics = after
         if command.change == "PARTIAL_ADD":

@@ -9,6 +9,7 @@ import pytest
 
 from rmqgateway.commands import (
     AckMessages,
+    BrokerLiteInformation,
     ChangedInvisibleDuration,
     ChangeKeyValues,
     ConsumeMode,
@@ -16,14 +17,24 @@ from rmqgateway.commands import (
     CreateGroups,
     CreateTopics,
     EndTransaction,
+    GetBrokerLiteInformation,
     GetKeyValues,
+    GetLiteClientInformation,
+    GetLiteGroupInformation,
+    GetLiteTopicInformation,
+    GetParentTopicInformation,
     GroupConfig,
     GroupConfigs,
     GroupForbidden,
     Heartbeat,
+    LiteClientInformation,
+    LiteGroupInformation,
+    LiteLag,
     LiteOffset,
+    LiteTopicInformation,
     MessageModel,
     OffsetOf,
+    ParentTopicInformation,
     PulledMessages,
     PullMessages,
     PullStatus,
@@ -46,6 +57,7 @@ from rmqgateway.commands import (
     Table,
     TopicConfig,
     TopicConfigs,
+    TriggerLiteDispatch,
     UpdateGroupForbidden,
 )
 from rmqgateway.errors import WireError
@@ -427,6 +439,92 @@ def test_a_group_is_paused_as_a_broker_says_it() -> None:
     assert b'"forbiddenTable":{"never":{"neither":4},"litegroup":{"other":4,"plain":4}}' in told.body
     with pytest.raises(WireError, match="header field topic: expected text, got none"):
         parse(353, {"group": "g"})
+
+
+# Lite topics: bodies are those of a broker 5.5.0, byte for byte.
+
+PLACE = QueueProgress(MessageQueue("%LMQ%$parent$one", "broker-a", 0), 2, 0, 0, 0)
+LITE: list[tuple[int, dict[str, str], Any, Any, bytes]] = [
+    (
+        200074,
+        {},
+        GetBrokerLiteInformation(),
+        BrokerLiteInformation("default", 20000, 2, 1, 1, 6, 1, 1, {"parent": 120}, {"parent": ("litegroup",)}),
+        b'{"cqTableSize":6,"currentLmqNum":2,"eventMapSize":1,"groupMeta":{"parent":["litegroup"]},"liteSubscriptionCount":1,'
+        b'"maxLmqNum":20000,"offsetTableSize":1,"orderInfoCount":1,"storeType":"default","topicMeta":{"parent":120}}',
+    ),
+    (
+        200075,
+        {"topic": "parent"},
+        GetParentTopicInformation("parent"),
+        ParentTopicInformation("parent", 120, ("litegroup",), 2, 2),
+        b'{"groups":["litegroup"],"liteTopicCount":2,"lmqNum":2,"topic":"parent","ttl":120}',
+    ),
+    (
+        200076,
+        {"parentTopic": "parent", "liteTopic": "one"},
+        GetLiteTopicInformation("parent", "one"),
+        LiteTopicInformation("parent", "one", (("c1", "litegroup"),), 0, 2, 1795277865310),
+        b'{"liteTopic":"one","parentTopic":"parent","shardingToBroker":true,"subscriber":[{"clientId":"c1","group":"litegroup"}],'
+        b'"topicOffset":{"lastUpdateTimestamp":1795277865310,"maxOffset":2,"minOffset":0}}',
+    ),
+    (
+        200076,
+        {"parentTopic": "parent", "liteTopic": "none"},
+        GetLiteTopicInformation("parent", "none"),
+        LiteTopicInformation("parent", "none", ()),
+        b'{"liteTopic":"none","parentTopic":"parent","shardingToBroker":true,"subscriber":[],'
+        b'"topicOffset":{"lastUpdateTimestamp":0,"maxOffset":0,"minOffset":0}}',
+    ),
+    (
+        200077,
+        {"parentTopic": "parent", "group": "litegroup", "clientId": "c1", "maxCount": "7"},
+        GetLiteClientInformation("parent", "litegroup", "c1", 7),
+        LiteClientInformation("parent", "litegroup", "c1", 1, ("one",), 1795277865362),
+        b'{"clientId":"c1","group":"litegroup","lastAccessTime":1795277865362,"lastConsumeTime":0,"liteTopicCount":1,'
+        b'"liteTopicSet":["%LMQ%$parent$one"],"parentTopic":"parent"}',
+    ),
+    (
+        200077,
+        {"parentTopic": "parent", "group": "litegroup", "clientId": "cx"},
+        GetLiteClientInformation("parent", "litegroup", "cx", 1000),
+        LiteClientInformation("parent", "litegroup", "cx", None, (), -1),
+        b'{"clientId":"cx","group":"litegroup","lastAccessTime":-1,"lastConsumeTime":0,"liteTopicCount":-1,"parentTopic":"parent"}',
+    ),
+    (
+        200078,
+        {"group": "litegroup", "topK": "20"},
+        GetLiteGroupInformation("litegroup", "", 20),
+        LiteGroupInformation("litegroup", "parent", "", 2, -1, most=(LiteLag("one", 2, 1795277865250),)),
+        b'{"earliestUnconsumedTimestamp":-1,"group":"litegroup","lagCountTopK":[{"earliestUnconsumedTimestamp":1795277865250,'
+        b'"lagCount":2,"liteTopic":"one"}],"lagTimestampTopK":[],"parentTopic":"parent","totalLagCount":2}',
+    ),
+    (
+        200078,
+        {"group": "litegroup", "liteTopic": "one", "topK": "20"},
+        GetLiteGroupInformation("litegroup", "one", 20),
+        LiteGroupInformation("litegroup", "parent", "one", 2, 1795277865250, PLACE),
+        b'{"earliestUnconsumedTimestamp":1795277865250,"group":"litegroup","liteTopic":"one","liteTopicOffsetWrapper":'
+        b'{"brokerOffset":2,"consumerOffset":0,"lastTimestamp":0,"pullOffset":0},"parentTopic":"parent","totalLagCount":2}',
+    ),
+    (
+        200078,
+        {"group": "litegroup", "liteTopic": "none"},
+        GetLiteGroupInformation("litegroup", "none", 0),
+        LiteGroupInformation("litegroup", "parent", "none", None, -1),
+        b'{"earliestUnconsumedTimestamp":-1,"group":"litegroup","liteTopic":"none","parentTopic":"parent","totalLagCount":-1}',
+    ),
+    (200079, {"group": "litegroup", "clientId": "c1"}, TriggerLiteDispatch("litegroup", "c1"), None, b""),
+]
+
+
+@pytest.mark.parametrize(("code", "ext", "command", "answer", "body"), LITE)
+def test_lite_topics_are_told_of_as_by_a_broker(
+    code: int, ext: dict[str, str], command: Any, answer: Any, body: bytes
+) -> None:
+    assert parse(code, ext) == command
+    told = reply(code, answer, ext)
+    assert (told.code, told.body) == (0, body)
 
 
 def test_groups_keep_what_they_are_told() -> None:
