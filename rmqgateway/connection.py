@@ -1,15 +1,17 @@
 """One client connection of a byte stream, for front-ends that own connections: what all of them need, written once.
 
-The session, one write per turn, back-pressure in both directions, peers that take nothing, draining, the end. A front-end
-derives its protocol from `ClientConnection`, implements `data_received`, and may override what is marked so.
+The session, one write per turn, back-pressure in both directions, peers that take nothing, draining, the end; requests and
+their errors; consumers. A front-end derives its protocol from `ClientConnection`, implements `data_received`, and may override
+what is marked so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import LoopingCall
@@ -18,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rmqgateway.commands import Command
+from rmqgateway.consumer import Consumers
 from rmqgateway.context import Context, Credential
 from rmqgateway.eager import writer
 from rmqgateway.errors import Code, GatewayError, WireError
@@ -34,7 +37,7 @@ __all__ = ["ClientConnection"]
 
 log = Logger(namespace="rmqgateway.connection")
 
-P = ParamSpec("P")
+Q = TypeVar("Q")
 R = TypeVar("R")
 
 
@@ -46,6 +49,8 @@ class ClientConnection(Protocol):
     :ivar in_flight_bytes: of a connection whose commands under way hold more, nothing is read until they hold less.
     :ivar unsent_bytes: of a connection that has left more than this unread, nothing is read until it has taken it.
     :ivar stalled_seconds: a connection that does not take what it was sent for so long is closed.
+    :ivar settings: the front-end's, where its `ConnectionFrontEnd` makes the connection.
+    :ivar consumers: what the client subscribed to, by its own names.
     :ivar context: for commands of this connection; a front-end whose clients say who they are replaces it.
     :ivar closing: nothing more is read, nothing more is sent.
     """
@@ -57,9 +62,13 @@ class ClientConnection(Protocol):
 
     transport: Any  # also an ITCPTransport and an IConsumer
 
-    def __init__(self, gateway: IGateway, connection: ConnectionInformation) -> None:
+    settings: Any
+
+    def __init__(self, gateway: IGateway, connection: ConnectionInformation, settings: Any = None) -> None:
         self.gateway = gateway
         self.connection = connection
+        self.settings = settings
+        self.consumers = Consumers(self)
         self.context: Context
         self.closing = False
         self._write: Callable[[bytes], None]
@@ -82,11 +91,18 @@ class ClientConnection(Protocol):
         raise NotImplementedError
 
     def opened(self) -> None:
-        """The session exists; for protocols whose server speaks first, and for timers."""
+        """The session exists; for what the connection keeps, for protocols whose server speaks first, and for timers."""
 
-    def failed(self, error: BaseException | None) -> None:
-        """The connection cannot go on (a WireError, a GatewayError): say so in the protocol's words and `close`. Takes a
-        Failure's value as it is typed; None never comes."""
+    def served(self, request: Any, reply: Any) -> None:
+        """A request was carried out (see `serve`): tell the client, if it wants to know."""
+
+    def failed(self, error: BaseException | None, request: Any = None) -> None:
+        """Something failed (a WireError, a GatewayError): say so in the protocol's words, and `close` unless the protocol goes
+        on after such an error.
+
+        :param error: as a Failure's value is typed; None never comes.
+        :param request: what failed (see `serve`); None: the connection itself, which cannot go on.
+        """
         self.close()
 
     def event_arrived(self, event: Event) -> bool:
@@ -126,15 +142,15 @@ class ClientConnection(Protocol):
         """
         return self.track(maybeDeferred(self.gateway.execute, self.context, command), size)
 
-    def attempt(self, call: Callable[P, Deferred[R]], *arguments: P.args, **named: P.kwargs) -> Deferred[R]:
-        """Call something that may raise, and get a Deferred in any case: it fails with a WireError, a GatewayError, or, for
-        whatever else was raised (a bug: it is logged), INTERNAL."""
-        try:
-            return call(*arguments, **named)
-        except (WireError, GatewayError) as error:
-            return fail(error)
-        except Exception:
-            return fail(self._internal())
+    def serve(self, call: Callable[[Q], Any], request: Q) -> None:
+        """Carry out a request: ``call(request)`` returns its reply or a Deferred. Then `served`, or `failed` with what was
+        raised, is called: a WireError, a GatewayError, or, for whatever else it was (a bug: it is logged), INTERNAL. Of a
+        connection that is `closing` nothing is carried out any more."""
+        if self.closing:
+            return
+        done = maybeDeferred(call, request)
+        done.addCallbacks(partial(self.served, request), lambda failure: self.failed(self._told(failure), request))
+        done.addErrback(lambda failure: self.failed(self._told(failure)))
 
     def track(self, done: Deferred[R], size: int = 0) -> Deferred[R]:
         """Count something as under way until it is done: `finished` waits for it, its bytes are counted. Returns it."""
@@ -255,15 +271,16 @@ class ClientConnection(Protocol):
         self.gateway.outbox.enter()
         try:
             call(*arguments)
-        except (WireError, GatewayError) as error:
-            self.failed(error)
         except Exception:
-            self.failed(self._internal())
+            self.failed(self._told(Failure()))
         finally:
             self.gateway.outbox.leave()
 
-    def _internal(self) -> GatewayError:
-        log.failure("serving a connection of {front_end} failed", front_end=self.front_end)
+    def _told(self, failure: Failure) -> BaseException | None:
+        """What is told to the client of something that went wrong."""
+        if failure.check(WireError, GatewayError) is not None:
+            return failure.value
+        log.failure("serving a connection of {front_end} failed", failure, front_end=self.front_end)
         return GatewayError(Code.INTERNAL, "the gateway's log has the cause")
 
     def _done(self, result: Any, done: Deferred[Any]) -> Any:

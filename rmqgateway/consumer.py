@@ -1,4 +1,4 @@
-"""One consumer of a connection: a window of unsettled messages with short numbers instead of receipt handles.
+"""The consumers of a connection: each a window of unsettled messages with short numbers instead of receipt handles.
 
 For protocols whose clients acknowledge by a number (STOMP's ack ids, MQTT's packet ids, AMQP's delivery tags).
 """
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from rmqgateway.connection import ClientConnection
     from rmqgateway.subscription import Delivery, Settlement, Subscription
 
-__all__ = ["Consumer"]
+__all__ = ["MAX_CONSUMERS", "Consumer", "Consumers"]
+
+#: How many a connection may have at once: each waits for messages, and is counted in the limit of commands under way.
+MAX_CONSUMERS = 1000
 
 
 @implementer(ISubscriptionSink)
@@ -91,6 +94,60 @@ class Consumer:
         """End: what is not settled becomes visible to others at once; fires when that is durable."""
         self.unsettled.clear()
         return self._connection.unsubscribe(self._subscription)
+
+
+class Consumers:
+    """Those of one connection, by the names that its client gave them; a message's token is ``NAME NUMBER``."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._named: dict[str, Consumer] = {}
+
+    def begin(
+        self,
+        name: str,
+        wanted: Subscription,
+        window: int,
+        deliver: Callable[[Delivery, str], None],
+        cumulative: bool = False,
+    ) -> Deferred[None]:
+        """Begin a `Consumer`, whose `deliver` gets tokens instead of numbers; see there, and `Consumer.begin`.
+
+        Fails with GatewayError besides: ALREADY_EXISTS (the name), TOO_MANY_REQUESTS (more than `MAX_CONSUMERS`).
+        """
+        if name in self._named:
+            return fail(GatewayError(Code.ALREADY_EXISTS, f"there is a subscription {name[:80]!r} on this connection"))
+        if len(self._named) >= MAX_CONSUMERS:
+            text = f"this connection has {MAX_CONSUMERS} subscriptions, more it cannot have"
+            return fail(GatewayError(Code.TOO_MANY_REQUESTS, text))
+
+        def deliver_as(delivery: Delivery, number: int) -> None:
+            deliver(delivery, f"{name} {number}")
+
+        made = self._named[name] = Consumer(self._connection, wanted, window, deliver_as, cumulative)
+
+        def refused(failure: Failure) -> Failure:
+            if self._named.get(name) is made:
+                del self._named[name]
+            made.close()
+            return failure
+
+        return made.begin().addErrback(refused)
+
+    def settle(self, token: str, settlement: Settlement, delay_ms: int = 0) -> Deferred[None]:
+        """See `Consumer.settle`."""
+        name, _, digits = token.rpartition(" ")
+        consumer = self._named.get(name)
+        if consumer is None or not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+            return fail(GatewayError(Code.BAD_RECEIPT_HANDLE, f"no message awaits a settlement under {token[:80]!r}"))
+        return consumer.settle(int(digits), settlement, delay_ms)
+
+    def close(self, name: str) -> Deferred[None]:
+        """End one; see `Consumer.close`. Fails with GatewayError: BAD_REQUEST (no such name)."""
+        consumer = self._named.pop(name, None)
+        if consumer is None:
+            return fail(GatewayError(Code.BAD_REQUEST, f"there is no subscription {name[:80]!r} on this connection"))
+        return consumer.close()
 
 
 def _nothing(_: object) -> None:

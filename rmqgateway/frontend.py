@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rmqgateway.interfaces import IFrontEndMaker
+from rmqgateway.interfaces import IConnectionFrontEnd, IFrontEndMaker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["ConnectionInformation", "FrontEndMaker", "Recognition", "RouteDeclaration"]
+    from twisted.internet.interfaces import IProtocol
+
+    from rmqgateway.interfaces import IGateway
+
+__all__ = ["ConnectionFrontEnd", "ConnectionInformation", "FrontEndMaker", "Recognition", "RouteDeclaration", "begins_with"]
 
 
 class Recognition(enum.Enum):
@@ -23,6 +27,17 @@ class Recognition(enum.Enum):
     YES = "yes"
     NO = "no"
     MORE = "more"
+
+
+def begins_with(first_bytes: bytes, beginnings: Iterable[bytes]) -> Recognition:
+    """Whether a connection that began with `first_bytes` begins, or may still begin, with one of these."""
+    found = Recognition.NO
+    for beginning in beginnings:
+        if first_bytes.startswith(beginning):
+            return Recognition.YES
+        if beginning.startswith(first_bytes):
+            found = Recognition.MORE
+    return found
 
 
 class ConnectionInformation:
@@ -39,6 +54,38 @@ class ConnectionInformation:
         self.advertised = advertised
         self.secure = secure
         self.listener = listener
+
+
+@implementer(IConnectionFrontEnd)
+class ConnectionFrontEnd:
+    """What front-ends that own connections have in common: derive, set `name`, `settings`, `protocol` and `beginnings`, and
+    override what is more than that. A class's `name` and `settings` are its maker's and its help; see `IConnectionFrontEnd`.
+
+    :ivar protocol: called with gateway, connection and settings for each connection.
+    :ivar beginnings: with one of these each connection of this protocol begins, and of no other; at most 64 bytes.
+    """
+
+    name = ""
+    settings: type[Any]
+    protocol: Callable[[IGateway, ConnectionInformation, Any], IProtocol]
+    beginnings: tuple[bytes, ...] = ()
+    recognition_order = 60
+    web_socket_protocols: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        self._settings = self.settings()
+
+    def configure(self, settings: Any) -> None:
+        """See `IFrontEnd`."""
+        self._settings = settings
+
+    def recognise(self, first_bytes: bytes) -> Recognition:
+        """See `IConnectionFrontEnd`."""
+        return begins_with(first_bytes, self.beginnings)
+
+    def make_protocol(self, gateway: IGateway, connection: ConnectionInformation) -> IProtocol:
+        """See `IConnectionFrontEnd`."""
+        return type(self).protocol(gateway, connection, self._settings)
 
 
 class RouteDeclaration:

@@ -11,7 +11,9 @@ import enum
 
 import msgspec
 
-__all__ = ["TAG_ALL", "Filter", "FilterType", "Message", "MessageQueue", "MessageType", "Permission"]
+from rmqgateway.errors import Code, GatewayError
+
+__all__ = ["TAG_ALL", "Filter", "FilterType", "Message", "MessageQueue", "MessageType", "Permission", "filter_of"]
 
 
 class MessageType(enum.Enum):
@@ -53,6 +55,18 @@ class Filter(msgspec.Struct, frozen=True):
 
 #: The filter that lets everything through.
 TAG_ALL = Filter()
+
+
+def filter_of(tags: str, sql: str) -> Filter:
+    """The filter of a tag expression or of SQL92, of which a client gives one or neither ("").
+
+    :raise GatewayError: BAD_FILTER: both.
+    """
+    if tags and sql:
+        raise GatewayError(Code.BAD_FILTER, "expected a tag expression or SQL92, got both")
+    if sql:
+        return Filter(sql, FilterType.SQL92)
+    return Filter(tags) if tags else TAG_ALL
 
 
 class MessageQueue(msgspec.Struct, frozen=True, order=True):

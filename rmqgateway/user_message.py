@@ -6,6 +6,8 @@ user's properties, whose names may not be RocketMQ's.
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+
 import msgspec
 
 from rmqgateway.errors import Code, GatewayError, WireError
@@ -22,10 +24,12 @@ from rmqgateway.wire.message_const import (
     SYSTEM_PROPERTIES,
 )
 from rmqgateway.wire.message_properties import decode_properties, encode_properties
+from rmqgateway.wire.text import number
 
-__all__ = ["UserMessage", "from_stored", "to_message"]
+__all__ = ["UserMessage", "from_headers", "from_stored", "to_headers", "to_message"]
 
 _NOT_USERS = SYSTEM_PROPERTIES | {PROPERTY_SHARDING_KEY}
+_FIELDS = frozenset({"tags", "keys", "message-group", "delay"})
 
 
 class UserMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,3 +90,26 @@ def from_stored(message: stored_message.Buffer, max_body: int = MAX_BODY) -> Use
         0,
         named.get(PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX, ""),
     )
+
+
+def from_headers(body: bytes, headers: Mapping[str, str], own: Container[str] = ()) -> UserMessage:
+    """A message of a protocol whose messages have named texts (STOMP, NATS, MQTT 5): ``tags``, ``keys`` (separated by blanks),
+    ``message-group`` and ``delay`` (ms) are its fields, all others are the user's properties.
+
+    :param own: names that are the protocol's own. :raise WireError: the delay is no number.
+    """
+    return UserMessage(
+        body,
+        {name: value for name, value in headers.items() if name not in _FIELDS and name not in own},
+        headers.get("tags", ""),
+        tuple(headers.get("keys", "").split()),
+        headers.get("message-group", ""),
+        number(headers.get("delay", "0"), "delay"),
+    )
+
+
+def to_headers(message: UserMessage) -> dict[str, str]:
+    """The named texts of a message, as `from_headers` takes them, its delay left out. Names of the protocol's own are to
+    replace these: anybody may have sent a property with such a name."""
+    fields = {"tags": message.tag, "keys": " ".join(message.keys), "message-group": message.message_group}
+    return message.properties | {name: value for name, value in fields.items() if value}

@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from zope.interface import implementer
 
-from rmqgateway.frontend import Recognition
-from rmqgateway.interfaces import IConnectionFrontEnd
+from rmqgateway.frontend import ConnectionFrontEnd, Recognition
 from rmqgateway.wire.remoting import MAX_FRAME, MAX_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rmqgateway.frontend import ConnectionInformation
     from rmqgateway.interfaces import IGateway
     from rmqgateway_remoting.passthrough import PassthroughProtocol
@@ -45,17 +41,12 @@ class RemotingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_seconds: float = 120.0
 
 
-@implementer(IConnectionFrontEnd)
-class RemotingFrontEnd:
+class RemotingFrontEnd(ConnectionFrontEnd):
     """See `IConnectionFrontEnd`."""
 
     name = "remoting"
     settings = RemotingSettings
     recognition_order = 50
-    web_socket_protocols: Sequence[str] = ()
-
-    def __init__(self) -> None:
-        self._settings = RemotingSettings()
 
     def configure(self, settings: RemotingSettings) -> None:
         if settings.max_header < 1024:
@@ -67,7 +58,7 @@ class RemotingFrontEnd:
                 raise ValueError(f"{field}: expected more than 0, got {getattr(settings, field)}")
         if settings.max_unsent_bytes < settings.unsent_bytes:
             raise ValueError(f"max_unsent_bytes: expected at least unsent_bytes, got {settings.max_unsent_bytes}")
-        self._settings = settings
+        super().configure(settings)
 
     def recognise(self, first_bytes: bytes) -> Recognition:
         """A frame's length below 16 MiB begins with a zero byte, as no line of text and no TLS record does; the

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-__all__ = ["WebSocketSettings"]
+from rmqgateway.setting_types import Positive
 
-_Positive = Annotated[int, msgspec.Meta(gt=0)]
+__all__ = ["WebSocketSettings"]
 
 
 class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,12 +27,12 @@ class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     :ivar example: serve the example page at /examples/chat.
     """
 
-    under_way: _Positive = 1000
-    under_way_bytes: _Positive = 16 * 1024 * 1024
+    under_way: Positive = 1000
+    under_way_bytes: Positive = 16 * 1024 * 1024
     unsent_bytes: Annotated[int, msgspec.Meta(ge=65_536)] = 512 * 1024
-    subscriptions: _Positive = 64
-    waits: _Positive = 64
-    unsettled: _Positive = 10_000
-    remembered_ids: _Positive = 50_000
+    subscriptions: Positive = 64
+    waits: Positive = 64
+    unsettled: Positive = 10_000
+    remembered_ids: Positive = 50_000
     secrets_in_clear: bool = False
     example: bool = True

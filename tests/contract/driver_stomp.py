@@ -32,9 +32,7 @@ class StompDriver(Driver):
         self._tell("CONNECT", {"accept-version": "1.2", "host": "x"}, receipt=False)
 
     def words(self, code: Code) -> object:
-        from rmqgateway_stomp.convert import ERRORS
-
-        return ERRORS[code]
+        return code.value
 
     def close(self) -> None:
         self._protocol.connectionLost()  # type: ignore[call-arg]  # the reason has a default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 
@@ -36,8 +37,7 @@ def test_files_and_names_that_the_text_mentions_exist() -> None:
     text = PAGE.read_text()
     for path in re.findall(r"`((?:rmqgateway|tests|docs|examples)/[\w/.-]+)`", text):
         assert (ROOT / path).exists(), path
-    import rmqgateway.connection
-    import rmqgateway.consumer
-
-    for name in re.findall(r"`rmqgateway\.(connection|consumer)\.(\w+)`", text):
-        assert hasattr(getattr(rmqgateway, name[0]), name[1])
+    dotted = re.findall(r"`rmqgateway\.([a-z_.]+)\.([A-Z]\w+|number)`", text)
+    assert len(dotted) >= 6
+    for module, name in dotted:
+        assert hasattr(import_module(f"rmqgateway.{module}"), name), (module, name)

@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from rmqgateway.commands import QueryRoute, SendMessages
+from rmqgateway import consumer
+from rmqgateway.commands import SendMessages
 from rmqgateway.connection import ClientConnection
 from rmqgateway.consumer import Consumer
 from rmqgateway.context import Credential
 from rmqgateway.errors import Code, GatewayError, WireError
-from rmqgateway.frontend import Recognition
+from rmqgateway.frontend import ConnectionFrontEnd, Recognition, begins_with
 from rmqgateway.governance.budgets import Limits
 from rmqgateway.interfaces import IConnectionFrontEnd, ISubscriptionSink
 from rmqgateway.message import Message
@@ -207,18 +209,149 @@ def test_a_bug_is_logged_and_told_as_internal(client: Client) -> None:
     assert isinstance(error, GatewayError) and error.code is Code.INTERNAL
 
 
-def test_attempt(client: Client) -> None:
-    def bug() -> Deferred[None]:
-        raise ZeroDivisionError
+class Requests(ClientConnection):
+    """Each line is a request: ``now``, ``later``, ``no``, ``bug``, ``late bug``, ``mute`` (its answer cannot be told)."""
 
-    def refused() -> Deferred[None]:
-        raise WireError("no")
+    front_end = "requests"
 
-    with pytest.raises(GatewayError):
-        result_of(client.protocol.attempt(bug))
-    with pytest.raises(WireError):
-        result_of(client.protocol.attempt(refused))
-    assert result_of(client.protocol.attempt(client.protocol.execute, QueryRoute("TBW102"))) is not None
+    def opened(self) -> None:
+        self.waiting: Deferred[str] = Deferred()
+        self.failures: list[tuple[Any, Any]] = []
+
+    def data_received(self, data: bytes) -> None:
+        for line in data.decode().splitlines():
+            self.serve(self._carry_out, line)
+
+    def _carry_out(self, request: str) -> Any:
+        if request == "no":
+            raise WireError("no")
+        if request == "bug":
+            raise ZeroDivisionError
+        return self.waiting if request.startswith("late") else request.upper()
+
+    def served(self, request: str, reply: str) -> None:
+        if request == "mute":
+            raise ZeroDivisionError
+        self.send(f"{request}: {reply}\n".encode())
+
+    def failed(self, error: BaseException | None, request: str | None = None) -> None:
+        self.failures.append((request, error))
+        if request != "no":
+            self.close()
+
+
+class RequestsFrontEnd(ConnectionFrontEnd):
+    name = "requests"
+    settings = dict
+    protocol = Requests
+    beginnings = (b"now", b"nothing", b"later")
+
+
+@pytest.fixture
+def requests(world: World) -> tuple[Requests, StringTransport]:
+    protocol, transport = world.connect(RequestsFrontEnd())
+    assert isinstance(protocol, Requests)
+    return protocol, transport
+
+
+def test_requests_are_served(world: World, requests: tuple[Requests, StringTransport]) -> None:
+    protocol, transport = requests
+    protocol.dataReceived(b"later\nnow\nno\nnow\n")
+    assert transport.value() == b"now: NOW\nnow: NOW\n"
+    ((request, error),) = protocol.failures
+    assert request == "no" and isinstance(error, WireError)
+    protocol.waiting.callback("DONE")
+    world.settle()
+    assert transport.value().endswith(b"later: DONE\n")
+
+
+@pytest.mark.parametrize("word", ["bug", "late bug", "mute"])
+def test_a_bug_of_a_request_is_logged_and_told_as_internal(
+    world: World, requests: tuple[Requests, StringTransport], word: str
+) -> None:
+    protocol, transport = requests
+    logged: list[Any] = []
+
+    def observe(event: Any) -> None:
+        logged.append(event)
+
+    globalLogPublisher.addObserver(observe)  # type: ignore[arg-type]
+    try:
+        protocol.dataReceived(word.encode() + b"\nnow\n")
+        if word == "late bug":
+            protocol.waiting.errback(ZeroDivisionError())
+        world.settle()
+    finally:
+        globalLogPublisher.removeObserver(observe)  # type: ignore[arg-type]
+    assert len([event for event in logged if event.get("log_failure")]) == 1
+    ((request, error),) = protocol.failures
+    assert request == (None if word == "mute" else word)
+    assert isinstance(error, GatewayError) and error.code is Code.INTERNAL
+    assert transport.disconnecting
+    # What came after it is not carried out: it is not known what the client means by it.
+    assert transport.value() == (b"now: NOW\n" if word == "late bug" else b"")
+
+
+def test_a_connection_front_end_is_one() -> None:
+    front_end = RequestsFrontEnd()
+    assert verifyObject(IConnectionFrontEnd, front_end)
+    for first, answer in [(b"", "MORE"), (b"n", "MORE"), (b"now", "YES"), (b"nows", "YES"), (b"noun", "NO"), (b"lat", "MORE")]:
+        assert front_end.recognise(first) is Recognition[answer]
+    assert begins_with(b"x", ()) is Recognition.NO
+    front_end.configure({"a": 1})
+    protocol, _ = World().connect(front_end)
+    assert isinstance(protocol, Requests) and protocol.settings == {"a": 1}
+
+
+def test_consumers_by_the_client_s_names(world: World, client: Client) -> None:
+    named, tokens = client.protocol.consumers, list[str]()
+
+
+    def begin(name: str, topic: str = "topic") -> Deferred[None]:
+        wanted = Subscription("group", topic)
+        done = named.begin(name, wanted, 1, lambda delivery, token: tokens.append(token))
+        world.settle()
+        return done
+
+    for name in ("a b", "c"):
+        assert result_of(begin(name)) is None
+    client.tell("send one\nsend two\nsend three")
+    assert sorted(tokens) == ["a b 1", "c 1"]
+    settled = named.settle("a b 1", Settlement.ACCEPT)
+    world.settle()
+    assert result_of(settled) is None
+    assert sorted(tokens) == ["a b 1", "a b 2", "c 1"]
+
+    def refusal(done: Deferred[None]) -> Code:
+        with pytest.raises(GatewayError) as caught:
+            result_of(done)
+        return caught.value.code
+
+    for token in ("a b 1", "d 1", "1", "", "c ", "c -1", "c \u0663", "c 1" + "1" * 30):
+        assert refusal(named.settle(token, Settlement.ACCEPT)) is Code.BAD_RECEIPT_HANDLE
+    assert refusal(begin("c")) is Code.ALREADY_EXISTS
+    assert refusal(begin("bad", "bad topic")) is Code.BAD_TOPIC_NAME
+    assert refusal(named.close("bad")) is Code.BAD_REQUEST, "what was refused takes no name"
+    assert refusal(named.close("d")) is Code.BAD_REQUEST
+    closed = named.close("c")
+    world.settle()
+    assert result_of(closed) is None
+    assert refusal(named.settle("c 1", Settlement.ACCEPT)) is Code.BAD_RECEIPT_HANDLE
+    assert result_of(begin("c")) is None
+    assert tokens.count("c 1") == 2, "given back, and delivered to the new one of that name"
+
+
+def test_consumers_of_a_connection_are_limited(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "MAX_CONSUMERS", 2)
+    named, wanted = client.protocol.consumers, Subscription("group", "topic")
+    begun = [named.begin(name, wanted, 1, lambda delivery, token: None) for name in "ab"]
+    with pytest.raises(GatewayError) as caught:
+        result_of(named.begin("c", wanted, 1, lambda delivery, token: None))
+    assert caught.value.code is Code.TOO_MANY_REQUESTS
+    named.close("a")
+    begun.append(named.begin("c", wanted, 1, lambda delivery, token: None))
+    client.world.settle()
+    assert [result_of(done) for done in begun] == [None, None, None]
 
 
 def test_a_refused_session_is_told_and_closed() -> None:

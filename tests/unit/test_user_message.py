@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmqgateway.errors import Code, GatewayError
-from rmqgateway.user_message import UserMessage, from_stored, to_message
+from rmqgateway.errors import Code, GatewayError, WireError
+from rmqgateway.message import TAG_ALL, Filter, FilterType, filter_of
+from rmqgateway.user_message import UserMessage, from_headers, from_stored, to_headers, to_message
 from rmqgateway.wire.message_const import SYSTEM_PROPERTIES
 from rmqgateway.wire.message_properties import decode_properties
 from rmqgateway.wire.stored_message import encode
@@ -41,3 +42,29 @@ def test_names_that_a_user_cannot_set(name: str) -> None:
     with pytest.raises(GatewayError) as caught:
         to_message(UserMessage(b"", {name: "x"}))
     assert caught.value.code is Code.BAD_MESSAGE_PROPERTY
+
+
+HEADERS = {"tags": "A", "keys": "k1 k2", "message-group": "g", "delay": "5", "colour": "red", "receipt": "r"}
+
+
+def test_messages_with_named_texts() -> None:
+    message = from_headers(b"x", HEADERS, ("receipt",))
+    assert message == UserMessage(b"x", {"colour": "red"}, "A", ("k1", "k2"), "g", 5)
+    assert to_headers(message) == {name: HEADERS[name] for name in ("tags", "keys", "message-group", "colour")}
+    assert from_headers(b"", {}) == UserMessage(b"")
+    assert to_headers(UserMessage(b"", {"a": "b"})) == {"a": "b"}
+    with pytest.raises(WireError, match="delay"):
+        from_headers(b"", {"delay": "soon"})
+
+
+def test_a_property_does_not_pass_for_a_field() -> None:
+    assert to_headers(UserMessage(b"", {"tags": "B"}, "A")) == {"tags": "A"}
+
+
+def test_filters_of_tags_or_sql() -> None:
+    assert filter_of("", "") is TAG_ALL
+    assert filter_of("A || B", "") == Filter("A || B")
+    assert filter_of("", "a = 1") == Filter("a = 1", FilterType.SQL92)
+    with pytest.raises(GatewayError) as caught:
+        filter_of("A", "a = 1")
+    assert caught.value.code is Code.BAD_FILTER

@@ -4,15 +4,16 @@ from typing import Any
 
 import pytest
 from rmqgateway_stomp.codec import Frame, FrameDecoder, encode_frame
-from rmqgateway_stomp.convert import ERRORS
 from rmqgateway_stomp.frontend import StompFrontEnd
 from rmqgateway_stomp.protocol import StompSettings
 from zope.interface.verify import verifyObject
 
+from rmqgateway.commands import SendMessages
 from rmqgateway.errors import Code
 from rmqgateway.frontend import Recognition
 from rmqgateway.interfaces import IConnectionFrontEnd
 from rmqgateway.testing import World
+from rmqgateway.user_message import UserMessage, to_message
 
 
 class Client:
@@ -64,14 +65,14 @@ def world() -> World:
 
 def test_it_is_a_front_end() -> None:
     assert verifyObject(IConnectionFrontEnd, StompFrontEnd())
-    assert set(ERRORS) == set(Code)
 
 
 @pytest.mark.parametrize(
     ("first", "answer"),
     [
         (b"CONNECT\n", "YES"),
-        (b"\r\nSTOMP\r\naccept", "YES"),
+        (b"STOMP\r\naccept", "YES"),
+        (b"\nSTOMP\n", "NO"),  # between frames there may be line ends, before the first there may not
         (b"", "MORE"),
         (b"CONN", "MORE"),
         (b"CONNECT", "MORE"),
@@ -210,6 +211,39 @@ def test_selectors_and_tags(world: World) -> None:
     assert sorted(found) == [("1", b"one"), ("2", b"two")]
 
 
+def test_no_property_of_a_stranger_breaks_the_framing(world: World) -> None:
+    client = Client(world)
+    client.subscribe("auto")
+    properties = {"content-length": "9", "destination": "/topic/x", "subscription": "other", "colour": "red"}
+    session = world.session()
+    world.execute(session, SendMessages("orders", (to_message(UserMessage(b"", properties)),)))
+    client.send("next")
+    first, second = client.frames()
+    assert (first.body, second.body) == (b"", b"next")
+    assert first.headers["content-length"] == "0"
+    assert (first.headers["destination"], first.headers["subscription"]) == ("/topic/orders", "s")
+    assert first.headers["colour"] == "red"
+
+
+def test_a_subscription_s_id_is_taken_once(world: World) -> None:
+    client = Client(world)
+    client.subscribe()
+    client.tell("SUBSCRIBE", id="s", destination="/topic/other", receipt="again")
+    error = client.error()
+    assert (error.headers["message"], error.headers["receipt-id"]) == ("already exists", "again")
+
+
+def test_nothing_after_an_error_is_carried_out(world: World) -> None:
+    client = Client(world)
+    client.protocol.dataReceived(
+        encode_frame(Frame("BEGIN")) + encode_frame(Frame("SEND", {"destination": "/topic/orders"}, b"late"))
+    )
+    client.error()
+    other = Client(world)
+    other.subscribe("auto")
+    assert other.bodies() == []
+
+
 def test_delay(world: World) -> None:
     client = Client(world)
     client.subscribe("auto")
@@ -245,9 +279,14 @@ def test_disconnecting_waits_for_what_is_under_way(world: World) -> None:
         ("SUBSCRIBE", {"destination": "/topic/t"}, "id"),
         ("SUBSCRIBE", {"destination": "/topic/t", "id": "1", "ack": "maybe"}, "ack"),
         ("SUBSCRIBE", {"destination": "/topic/t", "id": "1", "selector": "size >"}, "filter"),
-        ("UNSUBSCRIBE", {"id": "1"}, "UNSUBSCRIBE"),
-        ("ACK", {"id": "s 1"}, "ACK"),
-        ("ACK", {}, "ACK"),
+        ("UNSUBSCRIBE", {"id": "1"}, "no subscription '1'"),
+        ("UNSUBSCRIBE", {}, "id"),
+        ("ACK", {"id": "s 1"}, "no message awaits a settlement under 's 1'"),
+        ("ACK", {"id": "1"}, "no message awaits a settlement under '1'"),
+        ("ACK", {}, "id"),
+        ("NACK", {"id": "s 1", "delay": "-1"}, "delay"),
+        ("SUBSCRIBE", {"destination": "/topic/t", "id": "1", "prefetch-count": "x"}, "prefetch-count"),
+        ("SUBSCRIBE", {"destination": "/topic/t", "id": "1", "selector": "a = 1", "tags": "A"}, "both"),
         ("BEGIN", {"transaction": "1"}, "BEGIN"),
     ],
 )
@@ -294,7 +333,7 @@ def test_heart_beats(world: World) -> None:
     assert not client.transport.disconnecting
     world.advance(8, 0.5)
     assert client.transport.disconnecting
-    assert client.error().headers["message"] == ERRORS[Code.TIMEOUT]
+    assert client.error().headers["message"] == Code.TIMEOUT.value
     client.protocol.connectionLost()
     assert world.gateway.sessions == {}
 

@@ -1,35 +1,45 @@
 """Frames to commands, deliveries and errors to frames."""
 
 from rmqgateway.commands import SendMessages
-from rmqgateway.errors import Code, GatewayError, WireError
-from rmqgateway.message import TAG_ALL, Filter, FilterType
+from rmqgateway.errors import GatewayError, WireError
+from rmqgateway.message import filter_of
 from rmqgateway.subscription import Delivery, Settlement, Subscription
-from rmqgateway.user_message import UserMessage, from_stored, to_message
+from rmqgateway.user_message import from_headers, from_stored, to_headers, to_message
+from rmqgateway.wire.text import number, required
 from rmqgateway_stomp.codec import Frame
 
-#: STOMP has no error codes: this is the header `message` of an ERROR.
-ERRORS = {code: code.value for code in Code}
-_OWN = {"destination", "receipt", "content-length", "tags", "keys", "message-group", "delay"}
+_OWN = ("destination", "receipt", "content-length")
 _ACK_MODES = ("auto", "client", "client-individual")
 
 
-def needed(frame: Frame, name: str) -> str:
-    """A header that must be there. :raise WireError: it is not."""
-    if name not in frame.headers:
-        raise WireError(f"{frame.command}: expected a header {name}")
-    return frame.headers[name]
+def heart_beat(client_ms: str, server_ms: int) -> float:
+    """The interval in seconds of heart-beats of which the client says its part; 0: none."""
+    wanted = number(client_ms, "heart-beat")
+    return max(wanted, server_ms) / 1000 if wanted and server_ms else 0
 
 
-def number(text: str) -> int:
-    """A number in a header. :raise WireError: it is none."""
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return int(text)
-    raise WireError(f"expected a number, got {text[:40]!r}")
+def _topic(frame: Frame) -> str:
+    prefix, _, topic = required(frame.headers, "destination").partition("/topic/")
+    if prefix or not topic:
+        raise WireError(f"destination: expected /topic/NAME, got {frame.headers['destination'][:80]!r}")
+    return topic
 
 
-def seconds(client_ms: str, server_ms: int) -> float:
-    """The interval of heart-beats of which the client says its part; 0: none."""
-    return max(number(client_ms), server_ms) / 1000 if server_ms and client_ms.strip("0") else 0
+def send_messages(frame: Frame) -> SendMessages:
+    """The command of a SEND. :raise GatewayError: BAD_MESSAGE_PROPERTY."""
+    if "transaction" in frame.headers:
+        raise WireError("SEND: transactions are not served")
+    return SendMessages(_topic(frame), (to_message(from_headers(frame.body, frame.headers, _OWN)),))
+
+
+def subscription(frame: Frame, default_group: str) -> Subscription:
+    """What a SUBSCRIBE asks for."""
+    headers = frame.headers
+    if (ack := headers.get("ack", "auto")) not in _ACK_MODES:
+        raise WireError(f"ack: expected one of {', '.join(_ACK_MODES)}, got {ack[:40]!r}")
+    wanted = filter_of(headers.get("tags", ""), headers.get("selector", ""))
+    group = headers.get("group", default_group)
+    return Subscription(group, _topic(frame), wanted, accept_on_delivery=ack == "auto")
 
 
 def settlement(frame: Frame, delay_ms: int) -> tuple[Settlement, int]:
@@ -38,62 +48,26 @@ def settlement(frame: Frame, delay_ms: int) -> tuple[Settlement, int]:
         return Settlement.ACCEPT, 0
     if frame.headers.get("requeue") == "false":
         return Settlement.REJECT, 0
-    return Settlement.RETRY_AFTER, number(frame.headers.get("delay", str(delay_ms)))
+    return Settlement.RETRY_AFTER, number(frame.headers.get("delay", str(delay_ms)), "delay")
 
 
-def topic_of(frame: Frame) -> str:
-    prefix, _, topic = needed(frame, "destination").partition("/topic/")
-    if prefix or not topic:
-        raise WireError(f"destination: expected /topic/NAME, got {frame.headers['destination'][:80]!r}")
-    return topic
-
-
-def send_messages(frame: Frame) -> SendMessages:
-    """The command of a SEND. :raise GatewayError: BAD_MESSAGE_PROPERTY."""
-    headers = frame.headers
-    if "transaction" in headers:
-        raise WireError("SEND: transactions are not served")
-    message = UserMessage(
-        frame.body,
-        {name: value for name, value in headers.items() if name not in _OWN},
-        headers.get("tags", ""),
-        tuple(headers.get("keys", "").split()),
-        headers.get("message-group", ""),
-        number(headers.get("delay", "0")),
-    )
-    return SendMessages(topic_of(frame), (to_message(message),))
-
-
-def subscription(frame: Frame, default_group: str) -> Subscription:
-    """What a SUBSCRIBE asks for."""
-    headers = frame.headers
-    if (ack := headers.get("ack", "auto")) not in _ACK_MODES:
-        raise WireError(f"ack: expected one of {', '.join(_ACK_MODES)}, got {ack[:40]!r}")
-    wanted = Filter(headers["tags"]) if "tags" in headers else TAG_ALL
-    if "selector" in headers:
-        wanted = Filter(headers["selector"], FilterType.SQL92)
-    return Subscription(headers.get("group", default_group), topic_of(frame), wanted, accept_on_delivery=ack == "auto")
-
-
-def message(subscribe: Frame, delivery: Delivery, number: int) -> Frame:
+def message(subscribe: Frame, delivery: Delivery, token: str) -> Frame:
     """The MESSAGE of a delivery to a SUBSCRIBE; user properties are headers and replace none of STOMP's own."""
     found = from_stored(delivery.message)
-    headers = {
+    own = {
         "subscription": subscribe.headers["id"],
         "destination": subscribe.headers["destination"],
         "message-id": found.message_id,
-        "ack": f"{subscribe.headers['id']} {number}",
+        "ack": token,
         "delivery-attempt": str(delivery.delivery_attempt),
-        "tags": found.tag,
-        "keys": " ".join(found.keys),
-        "message-group": found.message_group,
+        "content-length": str(len(found.body)),
     }
-    return Frame("MESSAGE", found.properties | {name: value for name, value in headers.items() if value}, found.body)
+    return Frame("MESSAGE", to_headers(found) | own, found.body)
 
 
-def error(reason: BaseException | None, receipt: str = "") -> Frame:
-    """The ERROR for what went wrong. :param receipt: what the frame asked for."""
-    headers = {"message": ERRORS[reason.code] if isinstance(reason, GatewayError) else "malformed frame"}
+def error(reason: BaseException | None, receipt: str | None) -> Frame:
+    """The ERROR for what went wrong; STOMP has no error codes. :param receipt: what the frame asked for."""
+    headers = {"message": reason.code.value if isinstance(reason, GatewayError) else "malformed frame"}
     if receipt:
         headers["receipt-id"] = receipt
     return Frame("ERROR", headers, str(reason).encode())
