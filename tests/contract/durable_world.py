@@ -89,6 +89,11 @@ class FailingDisk(Disk):
     def used_ratio(self, path: str) -> float:
         return 0.1
 
+    def close(self) -> None:
+        """Not used any more."""
+        for inode in list(self._unsynced):
+            self._forget(inode)
+
     def power_off(self, chance: random.Random) -> None:
         """Undo any of the writes that were not synced, as a disk may that writes in an order of its own; be as new."""
         for inode, (fd, writes) in list(self._unsynced.items()):
@@ -155,4 +160,5 @@ class DurableWorld(World):
         store: Any = self.store
         store.log.close()
         store.directory.close()
+        self.disk.close()
         shutil.rmtree(self.ground.path, ignore_errors=True)

@@ -252,7 +252,7 @@ class Housekeeping:
             def finish() -> None:
                 sync()
                 store.disk.pwritev(fd, last, at)
-                os.fsync(fd)
+                store.disk.fdatasync(fd)
                 store.disk.rename(temporary, path)
                 for old in gone + orphans:
                     store.disk.unlink(old)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable
+from contextlib import closing
 from struct import Struct
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -374,15 +375,15 @@ class Recovery:
             Scan(store, segment).run(Indexer(segment).add, lambda buffer, position, record: None)
         store.start_at(segment, end)
         os.fdatasync(segment.fd)
-        for other in unused:
-            if other.base != segment.end:
-                os.unlink(other.path)
-            store.log.segments.remove(other)
-            store.log.bases.remove(other.base)
-            indexers.pop(other.base, None)
         following = [other for other in unused if other.base == segment.end]
+        for other in unused:
+            if other in following:
+                self._cut(other, other.base + SEGMENT_HEADER)
+            elif other.base != segment.base:
+                os.unlink(other.path)
+            store.log.remove(other)
+            indexers.pop(other.base, None)
         if following:
-            self._cut(following[0], following[0].base + SEGMENT_HEADER)
             store.use_next(following[0])
         else:
             store.allocate_next()
@@ -518,9 +519,8 @@ class Recovery:
                     header = SidecarHeader.read(file.read(96), int(number))
                 entries = []
                 if header is not None:
-                    sidecar = Sidecar(store.disk, path, header)
-                    entries = list(sidecar.entries())
-                    sidecar.close()
+                    with closing(Sidecar(store.disk, path, header)) as sidecar:
+                        entries = list(sidecar.entries())
             except ValueError:
                 entries = []
             for key, first, count in entries:

@@ -84,23 +84,33 @@ class Log:
 
     def remove_first(self) -> Segment:
         """Forget the oldest segment; its files are the caller's to remove."""
-        segment = self.segments.pop(0)
-        del self.bases[0]
+        segment = self.segments[0]
+        self.remove(segment)
+        return segment
+
+    def remove(self, segment: Segment) -> None:
+        """Forget a segment, with no file of it open; they are the caller's to remove."""
+        number = self.segments.index(segment)
+        del self.segments[number], self.bases[number]
         self._chunks.clear()
         self.forget_index(segment)
         self._open_files.pop(segment.base, None)
+        self._close_file(segment)
+
+    @staticmethod
+    def _close_file(segment: Segment) -> None:
         if segment.fd >= 0:
             os.close(segment.fd)
             segment.fd = -1
-        return segment
 
     def close(self) -> None:
-        """Close all files."""
-        for segment in self.segments:
-            self.forget_index(segment)
-            if segment.fd >= 0:
-                os.close(segment.fd)
-                segment.fd = -1
+        """Close all files, those of segments that were opened before they were added too."""
+        for segment in (*self.segments, *self._open_files.values()):
+            self._close_file(segment)
+        for index in self._indexes.values():
+            index.close()
+        self._open_files.clear()
+        self._indexes.clear()
 
     def at(self, position: int) -> Segment | None:
         """The segment that covers a position."""
@@ -124,9 +134,7 @@ class Log:
         if segment.fd >= 0:
             self._open_files[segment.base] = segment
             if len(self._open_files) > _MOST_FILES:
-                _, oldest = self._open_files.popitem(last=False)
-                os.close(oldest.fd)
-                oldest.fd = -1
+                self._close_file(self._open_files.popitem(last=False)[1])
 
     def index(self, segment: Segment) -> Sidecar:
         """The loaded index of a sealed segment.
