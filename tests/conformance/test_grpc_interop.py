@@ -6,8 +6,6 @@ experiment with GET. TestService is served by the same `GrpcCall` as the API of 
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import pathlib
 import shutil
 import subprocess
@@ -16,9 +14,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conformance.serving import program
+from tests.interop.toolchain import go_program
 
 _SOURCE = pathlib.Path(__file__).with_name("grpc_interop")
-_BUILD = pathlib.Path(__file__).parents[2] / ".build" / "conformance"
 _CASES = (
     "empty_unary",
     "large_unary",
@@ -45,17 +43,10 @@ _CASES = (
 
 @pytest.fixture(scope="module")
 def client() -> pathlib.Path:
-    """The client, built once for its content."""
+    """The client."""
     if shutil.which("go") is None:
         pytest.skip("gRPC's interop client needs go to be built")
-    _BUILD.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_SOURCE.iterdir()))).hexdigest()
-    built = _BUILD / f"grpc-interop-{digest[:16]}"
-    with (_BUILD / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not built.exists():
-            subprocess.run(["go", "build", "-o", str(built), "."], cwd=_SOURCE, check=True, timeout=280)
-    return built
+    return go_program(source=_SOURCE)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import pathlib
@@ -13,9 +11,9 @@ import subprocess
 import pytest
 
 from tests.conformance.serving import program
+from tests.interop.toolchain import node_modules
 
 _SOURCE = pathlib.Path(__file__).with_name("grpcweb_interop")
-_BUILD = pathlib.Path(__file__).parents[2] / ".build" / "conformance"
 _UNARY = (
     "empty_unary",
     "large_unary",
@@ -31,26 +29,10 @@ _CASES = {"text": (*_UNARY, "server_streaming", "server_compressed_streaming"), 
 
 
 def _modules() -> pathlib.Path:
-    """Where the client is installed, once for its version."""
+    """Where the client is installed."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("gRPC-web's client needs node and npm")
-    package = (_SOURCE / "package.json").read_bytes()
-    target = _BUILD / f"grpcweb-{hashlib.sha256(package).hexdigest()[:16]}"
-    target.mkdir(parents=True, exist_ok=True)
-    stamp = target / "built"
-    with (target / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not stamp.exists():
-            (target / "package.json").write_bytes(package)
-            subprocess.run(
-                ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"],
-                cwd=target,
-                capture_output=True,
-                timeout=240,
-                check=True,
-            )
-            stamp.touch()
-    return target / "node_modules"
+    return node_modules(_SOURCE)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.interop.cluster import Cluster
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
 from tests.interop.test_grpc_java import VERSION
-from tests.interop.toolchain import classpath
+from tests.interop.toolchain import java
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
@@ -61,20 +61,8 @@ def driver(cluster: Cluster, prefix: str, tmp_path_factory: pytest.TempPathFacto
     create_group(broker, f"{unique}_retry_and_dead_letter_group", retries=3, exponential=True)
     create_group(broker, f"{unique}_push_fifo_group", orderly=True)
     create_group(broker, f"{unique}_lite_push_group", attributes={"+lite.bind.topic": f"{unique}_lite_push"})
-    command = [
-        "java",
-        "-Xmx256m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        f"-Duser.home={directory}",
-        "-cp",
-        classpath("grpc", VERSION),
-        "GrpcScenarios",
-        cluster.gateway.address,
-        ",".join(SCENARIOS),
-        unique,
-        "tls",
-    ]
+    jvm = java("grpc", VERSION, directory)
+    command = [*jvm, "GrpcScenarios", cluster.gateway.address, ",".join(SCENARIOS), unique, "tls"]
     started = Driver("java-grpc-cluster", command, directory, seconds=200)
     try:
         yield started

@@ -10,7 +10,8 @@ import pytest
 from tests.interop.conftest import Server
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
-from tests.interop.toolchain import classpath
+from tests.interop.scenario_runs import each_of, running
+from tests.interop.toolchain import java
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
@@ -54,20 +55,8 @@ def _driver(run: str, server: Server, prefix: str, directory: Path) -> Driver:
     create_group(server.address, f"{unique}_lite_fifo_group", orderly=True)
     create_group(server.address, f"{unique}_lite_quota_group", attributes={"+lite.sub.client.quota": "1"})
     create_group(server.address, f"{unique}_lite_exclusive_group", attributes={"+lite.sub.model": "Exclusive"})
-    command = [
-        "java",
-        "-Xmx256m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        f"-Duser.home={directory}",
-        "-cp",
-        classpath("grpc", VERSION),
-        "GrpcScenarios",
-        server.address,
-        ",".join(RUNS[run]),
-        unique,
-        run,
-    ]
+    jvm = java("grpc", VERSION, directory)
+    command = [*jvm, "GrpcScenarios", server.address, ",".join(RUNS[run]), unique, run]
     return Driver(f"java-grpc-{run}", command, directory, seconds=150)
 
 
@@ -76,18 +65,12 @@ def drivers(
     server: Server, prefix: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Driver]]:
     directory = tmp_path_factory.mktemp("java_grpc")
-    started: dict[str, Driver] = {}
-    try:
+    with running() as started:
         for run in RUNS:
             started[run] = _driver(run, server, prefix, directory)
         yield started
-    finally:
-        for driver in started.values():
-            driver.stop()
 
 
-@pytest.mark.parametrize(
-    ("run", "scenario"), [(run, scenario) for run, names in RUNS.items() for scenario in names]
-)
+@each_of(RUNS)
 def test_java_grpc_client(run: str, scenario: str, drivers: dict[str, Driver], server: Server) -> None:
     drivers[run].judge(scenario, server.output())

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pytest
 from tests.interop.conftest import Server
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
-from tests.interop.toolchain import BUILD, tail
+from tests.interop.toolchain import node_modules
 
 pytestmark = [
     pytest.mark.gateway_only,
@@ -42,29 +39,9 @@ SCENARIOS = (
 )
 
 
-def _modules() -> Path:
-    """Where the client is installed, once for its version."""
-    package = (HERE / "package.json").read_bytes()
-    target = BUILD / f"node-grpc-{hashlib.sha256(package).hexdigest()[:16]}"
-    target.mkdir(parents=True, exist_ok=True)
-    stamp = target / "built"
-    with (target / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not stamp.exists():
-            (target / "package.json").write_bytes(package)
-            done = subprocess.run(
-                ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"],
-                cwd=target, capture_output=True, text=True, timeout=240,
-            )  # fmt: skip
-            if done.returncode != 0:
-                pytest.fail(f"npm install: {tail(done.stdout + done.stderr)}", pytrace=False)
-            stamp.touch()
-    return target / "node_modules"
-
-
 @pytest.fixture(scope="module")
 def driver(server: Server, prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    modules = _modules()
+    modules = node_modules(HERE)
     directory = tmp_path_factory.mktemp("node_grpc")
     command = [
         "node", str(HERE / "scenarios.js"), server.address, ",".join(SCENARIOS), f"{prefix}_nodegrpc",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,8 @@ import pytest
 from tests.interop.conftest import Server
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
-from tests.interop.toolchain import BUILD, tail
+from tests.interop.scenario_runs import each_of, running
+from tests.interop.toolchain import python_with
 
 pytestmark = pytest.mark.gateway_only
 
@@ -43,23 +41,8 @@ RUNS = {"plain": SCENARIOS, "tls": TLS}
 
 
 def _interpreter() -> Path:
-    """A Python that has the client, made once."""
-    target = BUILD / f"python-grpc-{VERSION}"
-    target.mkdir(parents=True, exist_ok=True)
-    python = target / "venv" / "bin" / "python"
-    stamp = target / "built"
-    with (target / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not stamp.exists():
-            for command in (
-                [sys.executable, "-m", "venv", str(target / "venv")],
-                [str(python), "-m", "pip", "install", "-q", f"rocketmq-python-client=={VERSION}"],
-            ):
-                done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-                if done.returncode != 0:
-                    pytest.fail(f"{' '.join(command)}: {tail(done.stdout + done.stderr)}", pytrace=False)
-            stamp.touch()
-    return python
+    """A Python that has the client."""
+    return python_with(f"rocketmq-python-client=={VERSION}")
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +51,7 @@ def drivers(
 ) -> Iterator[dict[str, Driver]]:
     python = _interpreter()
     directory = tmp_path_factory.mktemp("python_grpc")
-    started: dict[str, Driver] = {}
-    try:
+    with running() as started:
         for run, names in RUNS.items():
             unique = f"{prefix}_pygrpc_{run}"
             create_group(server.address, f"{unique}_push_fifo_group", orderly=True)
@@ -82,13 +64,8 @@ def drivers(
             command = [str(python), script, server.address, ",".join(names), unique, run]
             started[run] = Driver(f"python-grpc-{run}", command, directory, 120, environment)
         yield started
-    finally:
-        for driver in started.values():
-            driver.stop()
 
 
-@pytest.mark.parametrize(
-    ("run", "scenario"), [(run, scenario) for run, names in RUNS.items() for scenario in names]
-)
+@each_of(RUNS)
 def test_python_client(run: str, scenario: str, drivers: dict[str, Driver], server: Server) -> None:
     drivers[run].judge(scenario, server.output())

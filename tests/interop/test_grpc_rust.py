@@ -5,9 +5,7 @@ What it has (5.0.0): producers (normal, batch, FIFO, delay, transaction) and the
 
 from __future__ import annotations
 
-import fcntl
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +14,9 @@ import pytest
 from tests.interop.conftest import Server
 from tests.interop.drivers import Driver
 from tests.interop.gateway import Gateway
-from tests.interop.toolchain import BUILD, tail
+from tests.interop.scenario_runs import each_of, running
+from tests.interop.toolchain import BUILD, BuildError, locked
+from tests.interop.toolchain import run as run_program
 
 pytestmark = [pytest.mark.needs("cargo"), pytest.mark.gateway_only]
 
@@ -42,21 +42,13 @@ def _program() -> Path:
     """The driver; cargo itself knows what is built already."""
     target = BUILD / "rust-grpc" / "target"
     target.mkdir(parents=True, exist_ok=True)
-    with (target.parent / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        for more in (["--offline"], []):
-            done = subprocess.run(
-                ["cargo", "build", "--locked", "-j", "2", *more],
-                cwd=HERE,
-                env={**os.environ, "CARGO_TARGET_DIR": str(target)},
-                capture_output=True,
-                text=True,
-                timeout=600,
-            )
-            if done.returncode == 0:
-                break
-        else:
-            pytest.fail(f"cargo build: {tail(done.stderr)}", pytrace=False)
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(target)}
+    command = ["cargo", "build", "--locked", "-j", "2"]
+    with locked(target.parent / "lock"):
+        try:
+            run_program([*command, "--offline"], HERE, 600, environment)
+        except BuildError:
+            run_program(command, HERE, 600, environment)
     return target / "debug" / "scenarios"
 
 
@@ -79,20 +71,14 @@ def drivers(
     directory = tmp_path_factory.mktemp("rust_grpc")
     tls_endpoint = f"localhost:{named.address.rpartition(':')[2]}"
     environment = {**os.environ, "SSL_CERT_FILE": str(named.certificate)}
-    started: dict[str, Driver] = {}
-    try:
+    with running() as started:
         for run, endpoint in (("plain", server.address), ("tls", tls_endpoint)):
             command = [str(program), endpoint, ",".join(RUNS[run]), f"{prefix}_rustgrpc_{run}", run]
             started[run] = Driver(f"rust-grpc-{run}", command, directory, 120, environment)
         yield started
-    finally:
-        for driver in started.values():
-            driver.stop()
 
 
-@pytest.mark.parametrize(
-    ("run", "scenario"), [(run, scenario) for run, names in RUNS.items() for scenario in names]
-)
+@each_of(RUNS)
 def test_rust_client(
     run: str, scenario: str, drivers: dict[str, Driver], server: Server, named: Gateway
 ) -> None:

@@ -1,4 +1,4 @@
-"""Builds the drivers with Maven and Go, once per content, below ``.build/`` which git ignores.
+"""Builds the drivers with Maven, Go, npm, pip, once per content, below ``.build/`` which git ignores.
 
 A missing program is no failure here: `missing` names it, and `conftest.py` turns that into a skip with the reason.
 """
@@ -11,11 +11,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["BUILD", "JVM_OPENS", "BuildError", "classpath", "go_program", "missing", "tail"]
+__all__ = [
+    "BUILD",
+    "JVM_OPENS",
+    "BuildError",
+    "build_once",
+    "classpath",
+    "go_program",
+    "java",
+    "locked",
+    "missing",
+    "node_modules",
+    "python_with",
+    "run",
+    "tail",
+]
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / ".build" / "interop"
@@ -61,35 +75,72 @@ def classpath(project: str, version: str, timeout: float = 300.0) -> str:
         command = ["-B", "-q", f"-Dbuild.dir={target}", f"-Drocketmq.version={version}", *_MAVEN_GOALS]
         # Offline first: nothing is asked of a registry when the local repository has it all.
         try:
-            _run(["mvn", "-o", *command], source, timeout)
+            run(["mvn", "-o", *command], source, timeout)
         except BuildError:
-            _run(["mvn", *command], source, timeout)
+            run(["mvn", *command], source, timeout)
 
-    _build_once(target, source.rglob("*"), version, build)
+    build_once(target, source.rglob("*"), version, build)
     return os.pathsep.join([str(target / "classes"), str(target / "lib" / "*")])
 
 
-def go_program(timeout: float = 300.0, package: str = "") -> Path:
-    """The executable of the Go driver, or of a package below it; raises BuildError."""
-    source = HERE / "go"
-    target = BUILD / (f"go-{package}" if package else "go")
+def java(project: str, version: str, directory: Path, *properties: str) -> list[str]:
+    """The command of a JVM with ``java/<project>``, up to its main class, for a short life; raises BuildError.
+
+    :param directory: where clients write their logs, and the offsets of broadcasting.
+    """
+    return [
+        "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={directory}", *properties,
+        "-cp", classpath(project, version),
+    ]  # fmt: skip
+
+
+def go_program(timeout: float = 300.0, package: str = "", source: Path = HERE / "go") -> Path:
+    """The executable of a Go module, or of a package below it; raises BuildError."""
+    name = source.name.replace("_", "-")
+    target = BUILD / (f"{name}-{package}" if package else name)
     program = target / (package or "scenarios")
-    _build_once(
+    build_once(
         target,
         source.rglob("*"),
         "go",
-        lambda: _run(["go", "build", "-o", str(program), f"./{package}"], source, timeout),
+        lambda: run(["go", "build", "-o", str(program), f"./{package}"], source, timeout),
     )
     return program
 
 
-def _build_once(target: Path, sources: Iterable[Path], salt: str, build: Callable[[], None]) -> None:
+def node_modules(source: Path) -> Path:
+    """Where the packages of a ``package.json`` are installed; raises BuildError."""
+    target = BUILD / source.name.replace("_", "-")
+
+    def install() -> None:
+        shutil.copy(source / "package.json", target)
+        run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], target, 240)
+
+    build_once(target, [source / "package.json"], "npm", install)
+    return target / "node_modules"
+
+
+def python_with(requirement: str) -> Path:
+    """A Python that has this distribution and nothing of ours; raises BuildError."""
+    target = BUILD / f"python-{requirement.replace('==', '-')}"
+    python = target / "venv" / "bin" / "python"
+
+    def install() -> None:
+        run([sys.executable, "-m", "venv", str(target / "venv")], target, 240)
+        run([str(python), "-m", "pip", "install", "-q", requirement], target, 240)
+
+    build_once(target, (), requirement, install)
+    return python
+
+
+def build_once(target: Path, sources: Iterable[Path], salt: str, build: Callable[[], None]) -> None:
+    """Call `build` unless `target` was built from the same files and salt."""
     target.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(salt.encode())
     for path in sorted(path for path in sources if path.is_file()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     stamp = target / "built-from"
-    with _locked(target / "lock"):
+    with locked(target / "lock"):
         if stamp.exists() and stamp.read_text() == digest.hexdigest():
             return
         stamp.unlink(missing_ok=True)
@@ -98,17 +149,24 @@ def _build_once(target: Path, sources: Iterable[Path], salt: str, build: Callabl
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Two test runs beside each other build one after the other."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def _run(command: list[str], directory: Path, timeout: float) -> None:
+def run(command: list[str], directory: Path, timeout: float, environment: Mapping[str, str] | None = None) -> None:
+    """To its end; raises BuildError, with what it printed last."""
     try:
         done = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+            command,
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{' '.join(command)} took longer than {timeout:.0f} s") from error
@@ -117,6 +175,6 @@ def _run(command: list[str], directory: Path, timeout: float) -> None:
 
 
 if __name__ == "__main__":
-    # What a session prepares beforehand, so that the first test run does not wait: `python toolchain.py 5.5.0 4.9.8`.
+    # To be done beforehand, so that the first test run does not wait: `python toolchain.py 5.5.0 4.9.8`.
     for wanted in sys.argv[1:]:
         print(classpath("clients", wanted))

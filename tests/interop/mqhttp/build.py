@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.interop.toolchain import BUILD, BuildError, _build_once, _run, missing
+from tests.interop.toolchain import BUILD, BuildError, build_once, missing, run
 
 __all__ = ["command", "lacking"]
 
@@ -60,22 +60,22 @@ def command(sdk: str, timeout: float = 300.0) -> list[str]:
                 str(target),
                 _PYTHON_SDK,
             ]
-            _run(install, target, timeout)
+            run(install, target, timeout)
         elif sdk == "node":
-            _run(
+            run(
                 ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"],
                 target,
                 timeout,
             )
         elif sdk == "go":
-            _run(["go", "build", "-o", str(target / "scenarios"), "."], source, timeout)
+            run(["go", "build", "-o", str(target / "scenarios"), "."], source, timeout)
         else:
             maven = ["-B", "-q", f"-Dbuild.dir={target}", "package", "dependency:copy-dependencies"]
             try:
-                _run(["mvn", "-o", *maven], source, timeout)
+                run(["mvn", "-o", *maven], source, timeout)
             except BuildError:
-                _run(["mvn", *maven], source, timeout)
+                run(["mvn", *maven], source, timeout)
 
     salt = _PYTHON_SDK if sdk == "python" else sdk
-    _build_once(target, [path for path in source.rglob("*") if "__pycache__" not in path.parts], salt, build)
+    build_once(target, [path for path in source.rglob("*") if "__pycache__" not in path.parts], salt, build)
     return made[sdk]
