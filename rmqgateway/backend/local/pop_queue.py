@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
-__all__ = ["Entry", "PopQueue", "Receiver"]
+__all__ = ["NEVER_DUE", "Entry", "PopPlace", "PopQueue", "Receiver"]
+
+#: Nothing is in flight.
+NEVER_DUE = 1 << 62
 
 #: Whose receive it was: a client id, the number of a session without one, or "": before the last restart.
 Receiver = str | int
@@ -26,8 +29,23 @@ Entry = tuple[int, int, int, Receiver]
 _WAITING: Entry = (0, 0, 0, "")
 
 
+class PopPlace(dict[int, "PopQueue"]):
+    """What one group has received from the queues of one topic, by queue id.
+
+    :ivar first_due: nothing in them is due before this (ms); 0: look.
+    """
+
+    __slots__ = ("first_due",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first_due = 0
+
+
 class PopQueue:
     """One group's in-flight messages of one queue.
+
+    :param place: where it belongs; its `PopPlace.first_due` is kept.
 
     :ivar next_offset: the first offset that was never looked at by a receive.
     :ivar entries: by offset, what is in flight or due.
@@ -36,9 +54,10 @@ class PopQueue:
     :ivar due: heap of offsets whose time is over; the same. With both empty nothing is due, or ever will be.
     """
 
-    __slots__ = ("due", "entries", "expiries", "message_groups", "next_offset")
+    __slots__ = ("_place", "due", "entries", "expiries", "message_groups", "next_offset")
 
-    def __init__(self, next_offset: int) -> None:
+    def __init__(self, next_offset: int, place: PopPlace | None = None) -> None:
+        self._place = place if place is not None else PopPlace()
         self.next_offset = next_offset
         self.entries: dict[int, Entry] = {}
         self.message_groups: dict[int, str] = {}
@@ -65,7 +84,7 @@ class PopQueue:
                 entry = shared[attempt] = (visible_at, attempt, pop_time, receiver)
             entries[offset] = entry
         if offsets:
-            heappush(self.expiries, (visible_at, pop_time, tuple(offsets)))
+            self._expires(visible_at, pop_time, tuple(offsets))
         if next_offset > self.next_offset:
             self.next_offset = next_offset
 
@@ -75,7 +94,7 @@ class PopQueue:
         for offset in new:
             self.entries[offset] = _WAITING
         if new:
-            heappush(self.expiries, (0, 0, new))
+            self._expires(0, 0, new)
 
     def grouped(self, groups: Iterable[tuple[int, str]]) -> None:
         """These offsets belong to these message groups."""
@@ -92,14 +111,14 @@ class PopQueue:
             entry = self.entries.get(offset)
             if entry is not None:
                 self.entries[offset] = (0, max(entry[1] - 1, 0), entry[2], entry[3])
-                heappush(self.expiries, (0, entry[2], (offset,)))
+                self._expires(0, entry[2], (offset,))
 
     def changed(self, offset: int, pop_time: int, visible_at: int) -> None:
         """A message in flight is visible again at another time, under another handle."""
         entry = self.entries.get(offset)
         if entry is not None:
             self.entries[offset] = (visible_at, entry[1], pop_time, entry[3])
-            heappush(self.expiries, (visible_at, pop_time, (offset,)))
+            self._expires(visible_at, pop_time, (offset,))
 
     def reset(self, offset: int) -> None:
         """Begin anew at an offset; whatever was in flight is forgotten."""
@@ -108,6 +127,27 @@ class PopQueue:
         self.message_groups.clear()
         self.expiries.clear()
         self.due.clear()
+        self._place.first_due = 0
+
+    def _expires(self, visible_at: int, pop_time: int, offsets: tuple[int, ...]) -> None:
+        expiries = self.expiries
+        # What is settled by now goes as new comes: two for one, so that they never gather.
+        for _ in range(2):
+            if not expiries or not self._is_over(expiries[0]):
+                break
+            heappop(expiries)
+        heappush(expiries, (visible_at, pop_time, offsets))
+        if visible_at < self._place.first_due:
+            self._place.first_due = visible_at
+
+    def _is_over(self, expiry: tuple[int, int, tuple[int, ...]]) -> bool:
+        """Whether nothing of this is in flight any more, or all of it under another handle."""
+        visible_at, pop_time, offsets = expiry
+        for offset in offsets:
+            entry = self.entries.get(offset)
+            if entry is not None and entry[0] == visible_at and entry[2] == pop_time:
+                return False
+        return True
 
     # Questions.
 
@@ -149,6 +189,7 @@ class PopQueue:
         """Offsets from `take_due` that were not delivered after all."""
         for offset in offsets:
             heappush(self.due, offset)
+            self._place.first_due = 0
 
     def has_due(self, now: int) -> bool:
         """Whether `take_due` would give something."""
@@ -178,11 +219,8 @@ class PopQueue:
         if self.has_due(now):
             return now
         while self.expiries:
-            visible_at, pop_time, offsets = self.expiries[0]
-            for offset in offsets:
-                entry = self.entries.get(offset)
-                if entry is not None and entry[0] == visible_at and entry[2] == pop_time:
-                    return visible_at
+            if not self._is_over(self.expiries[0]):
+                return self.expiries[0][0]
             heappop(self.expiries)
         return None
 
@@ -208,3 +246,4 @@ class PopQueue:
             batches.setdefault((visible_at, pop_time), []).append(offset)
         self.expiries.extend((when, popped, tuple(offsets)) for (when, popped), offsets in batches.items())
         heapify(self.expiries)
+        self._place.first_due = 0

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from rmqgateway.backend.local import names
-from rmqgateway.backend.local.pop_queue import PopQueue
+from rmqgateway.backend.local.pop_queue import NEVER_DUE, PopPlace, PopQueue
 from rmqgateway.backend.local.pop_state import Taken
 from rmqgateway.backend.local.queues import Topic, Waiter
 from rmqgateway.backend.local.waits import Wait
@@ -17,11 +17,10 @@ from rmqgateway.pending import Later
 
 if TYPE_CHECKING:
     from rmqgateway.backend.local.popping import Popping
-    from rmqgateway.backend.store.interfaces import IStoredQueue
 
 __all__ = ["LitePlace", "Place", "Receive"]
 
-_NONE: dict[int, PopQueue] = {}
+_NONE = PopPlace()
 
 
 class Polling:
@@ -38,29 +37,30 @@ class Place:
 
     :ivar waiting: the receives that wait, oldest first. :ivar turn: the queue that the next receive begins with.
     :ivar polling: by queue id (-1: any), the receives that have waited.
+    :ivar caught: of each queue, what its maximum offset was when the group had looked at everything below it.
     :ivar due_at: when `DueTimes` wakes it (ms), or 0.
     """
 
-    __slots__ = ("_known", "_retries", "due_at", "group", "owner", "polling", "popped", "topic", "turn", "waiting")
+    __slots__ = ("_retries", "caught", "due_at", "group", "owner", "polling", "popped", "topic", "turn", "waiting")
 
     def __init__(self, owner: Popping, group: str, topic: Topic) -> None:
         self.owner = owner
         self.group = group
         self.topic = topic
-        self.popped: dict[int, PopQueue] = owner.state.place(group, topic.number)
+        self.popped: PopPlace = owner.state.place(group, topic.number)
         # In a plain dict the first of many gets slow to find when those before it have left.
         self.waiting: dict[Waiter, None] = OrderedDict()
         self.polling: dict[int, Polling] = {}
         self.turn = 0
         self.due_at = 0
-        self._known: list[tuple[PopQueue, IStoredQueue]] = []
+        self.caught: list[int] = []
         self._retries = (names.pop_retry_topic(group, topic.name), names.retry_topic(group))
 
     def queue(self, queue_id: int, init_mode: InitMode) -> PopQueue:
         found = self.popped.get(queue_id)
         if found is None:
             found = self.popped[queue_id] = PopQueue(
-                self.owner.first_offset(self.group, self.topic, queue_id, init_mode)
+                self.owner.first_offset(self.group, self.topic, queue_id, init_mode), self.popped
             )
         return found
 
@@ -76,17 +76,9 @@ class Place:
 
     def has_nothing(self, now: int) -> bool:
         """Whether a receive would find nothing, whichever queue it asks for; cheap, and may be wrong only by saying no."""
-        known = self._known
-        topic = self.topic
-        if len(known) != topic.read_queues:
-            # Where the group begins is settled when a receive first looks: then it has to.
-            if any(queue_id not in self.popped for queue_id in range(topic.read_queues)):
-                return False
-            known = [(self.popped[queue_id], topic.queue(queue_id).stored) for queue_id in range(topic.read_queues)]
-            self._known = known
-        for popped, stored in known:
-            if popped.next_offset < stored.max_offset or popped.due or (popped.expiries and popped.expiries[0][0] <= now):
-                return False
+        max_offsets = self.topic.max_offsets()
+        if (self.popped.first_due <= now or self.caught != max_offsets) and not self._has_caught_up(now, max_offsets):
+            return False
         by_name = self.owner.topics.by_name
         for name in self._retries:
             if name in by_name:
@@ -120,6 +112,22 @@ class Place:
                     return True
         return False
 
+    def _has_caught_up(self, now: int, max_offsets: list[int]) -> bool:
+        first = NEVER_DUE
+        for queue_id, max_offset in enumerate(max_offsets):
+            popped = self.popped.get(queue_id)
+            # Where the group begins is settled when a receive first looks: then it has to.
+            if popped is None or popped.next_offset < max_offset:
+                return False
+            when = popped.next_visible_at(now)
+            if when is not None:
+                if when <= now:
+                    return False
+                first = min(first, when)
+        self.popped.first_due = first
+        self.caught = max_offsets
+        return True
+
     def wake(self) -> None:
         """Something may have come: serve who waits, oldest first, as long as there is something."""
         waiting = self.waiting
@@ -151,18 +159,17 @@ class Place:
                 topic.waiting.pop(self, None)
             return
         now = self.owner.core.now_ms()
-        first = 0
+        first = NEVER_DUE
         places = self.owner.state.places
         for topic in self.sources():
             topic.waiting[self] = None
             topic.watch()
             popped_queues = places.get((self.group, topic.number), _NONE)
-            for popped in popped_queues.values():
-                if popped.expiries or popped.due:
-                    when = popped.next_visible_at(now)
-                    if when is not None and (when < first or not first):
-                        first = when
-        if first:
+            if popped_queues.first_due <= now:
+                times = [popped.next_visible_at(now) for popped in popped_queues.values()]
+                popped_queues.first_due = min((when for when in times if when is not None), default=NEVER_DUE)
+            first = min(first, popped_queues.first_due)
+        if first < NEVER_DUE:
             self.owner.due_times.set(self, max(first, now + 1))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rmqgateway.backend.local.pop_queue import Entry, PopQueue, Receiver
+from rmqgateway.backend.local.pop_queue import Entry, PopPlace, PopQueue, Receiver
 from rmqgateway.backend.local.state import StateKind, register_state
 from rmqgateway.backend.store.interfaces import IMessageStore
 
@@ -61,15 +61,15 @@ class PopState:
 
     def __init__(self, store: IMessageStore) -> None:
         self._store = store
-        self.places: dict[tuple[str, int], dict[int, PopQueue]] = {}
+        self.places: dict[tuple[str, int], PopPlace] = {}
         register_state(store, StateKind.POP, self)
 
-    def place(self, group: str, topic_number: int) -> dict[int, PopQueue]:
+    def place(self, group: str, topic_number: int) -> PopPlace:
         """The queues of one group and topic; a new place is empty."""
         key = (group, topic_number)
         found = self.places.get(key)
         if found is None:
-            found = self.places[key] = {}
+            found = self.places[key] = PopPlace()
         return found
 
     # Changes: made and appended.
@@ -131,7 +131,7 @@ class PopState:
         place = self.place(group, topic_number)
         found = place.get(queue_id)
         if found is None:
-            found = place[queue_id] = PopQueue(0)
+            found = place[queue_id] = PopQueue(0, place)
         return found
 
     def _delivered(

@@ -240,11 +240,9 @@ class Popping(Component):
                 command, place.topic, [one for topic, one in recorded if topic is place.topic], pop_time
             )
         rest = 0
-        queues = place.topic.queues
-        for queue_id, popped in place.popped.items():
-            behind = (queues.get(queue_id) or place.topic.queue(queue_id)).stored.max_offset - popped.next_offset
-            if behind > 0:
-                rest += behind
+        if place.caught != place.topic.max_offsets():
+            for queue_id, popped in place.popped.items():
+                rest += max(0, place.topic.queue(queue_id).stored.max_offset - popped.next_offset)
         reply = ReceivedMessages(tuple(messages), pop_time, command.invisible_ms, rest)
         return reply, recorded
 
@@ -279,6 +277,10 @@ class Popping(Component):
         else:
             place.turn = turn = (place.turn + 1) % topic.read_queues
             queue_ids = [*range(turn, topic.read_queues), *range(turn)]
+            caught = place.caught
+            if place.popped.first_due > picker.now and len(caught) == len(queue_ids) and not receive.fifo:
+                max_offsets = topic.max_offsets()
+                queue_ids = [queue_id for queue_id in queue_ids if max_offsets[queue_id] != caught[queue_id]]
         pick = take_in_order if receive.fifo else take
         found: list[tuple[list[Picked], Taken]] = []
         popped_queues, queues = place.popped, topic.queues
@@ -313,6 +315,10 @@ class Popping(Component):
         for picked, taken in found:
             self.offsets.record(command.group, topic.name, taken.queue_id, taken.next_offset)
             recorded.append((topic, taken))
+            if taken.next_offset >= (max_offset := topic.queue(taken.queue_id).stored.max_offset) and (
+                taken.queue_id < len(place.caught)
+            ):
+                place.caught[taken.queue_id] = max_offset
             if not picked:
                 continue
             first = picked[0].offset

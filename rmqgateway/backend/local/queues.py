@@ -89,6 +89,7 @@ class Topic:
     """
 
     __slots__ = (
+        "_readable",
         "_store",
         "any_type",
         "config",
@@ -123,12 +124,14 @@ class Topic:
         self.put_messages = self.put_bytes = self.get_messages = self.get_bytes = 0
         self.round_robin = 0
         self._store = store
+        self._readable: list[IStoredQueue] = []
         self.queues: dict[int, Queue] = {}
         self.configure(config)
 
     def configure(self, config: TopicConfig) -> None:
         """Take a new configuration (in memory only; `Topics` stores it)."""
         self.config = config
+        self._readable = []
         self.read_queues = config.read_queues
         self.write_queues = config.write_queues
         self.readable = bool(config.permission & Permission.READ)
@@ -162,6 +165,13 @@ class Topic:
     def readable_queues(self) -> list[Queue]:
         """All queues that may be read, in order."""
         return [self.queue(queue_id) for queue_id in range(self.read_queues)]
+
+    def max_offsets(self) -> list[int]:
+        """Of each queue that may be read, in order: where what can be read ends."""
+        readable = self._readable
+        if not readable:
+            readable = self._readable = [queue.stored for queue in self.readable_queues()]
+        return [stored.max_offset for stored in readable]
 
     def known_queues(self) -> list[Queue]:
         """The queues that anybody has used since the start."""
