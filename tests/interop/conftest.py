@@ -59,7 +59,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if against(request.config) == "apache":
         if reason is not None:
             pytest.skip(reason)
-        made = Apache(directory)
+        made = Apache(directory, settings={"enableLmq": "true", "enableMultiDispatch": "true"})
     else:
         made = Gateway(directory)
     made.start()

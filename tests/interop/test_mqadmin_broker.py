@@ -132,6 +132,22 @@ def test_a_group_is_paused_and_goes_on(admin: Admin, server: Server, scene: Scen
     admin.run("!stop", group)
 
 
+def test_a_group_is_paused_at_one_topic_and_goes_on(admin: Admin, server: Server, scene: Scene, prefix: str) -> None:
+    group = f"{prefix}_paused_at"
+    words = ("!readable", server.broker_address, group, scene.topic)
+    fine(admin.run("updateSubGroup", "-c", server.cluster, "-g", group))
+    assert admin.run(*words).out.strip() == "true"
+    assert admin.run(*words, "false").out.strip() == "false"
+    assert admin.run(*words).out.strip() == "false"
+    admin.run("!consume", group, scene.topic)
+    time.sleep(3)
+    assert not admin.run("!received", group).lines
+    assert admin.run(*words, "true").out.strip() == "true"
+    received = admin.until(lambda each: len(each.lines) >= 3, "!received", group, seconds=30)
+    assert {one.body for one in scene.sent} <= set(received.out.splitlines())
+    admin.run("!stop", group)
+
+
 def test_write_permission_of_a_broker(admin: Admin, server: Server, scene: Scene, prefix: str) -> None:
     topic = f"{prefix}_wiped"
     fine(admin.run("updateTopic", "-c", server.cluster, "-t", topic))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from rmqgateway.backend.local import names
 from rmqgateway.backend.local.component import Component, Core, Handlers
@@ -32,6 +33,7 @@ from rmqgateway.wire.request_codes import ResponseCode
 
 __all__ = ["WILDCARD", "LiteSubscription", "LiteTopics"]
 
+_log = Logger()
 _CHANGES = ("PARTIAL_ADD", "PARTIAL_REMOVE", "COMPLETE_ADD", "COMPLETE_REMOVE")
 _MAX_NAME = 64
 # Attributes of groups.
@@ -75,6 +77,7 @@ class LiteTopics(Component):
         #: The names of a parent's lite topics, known of those that a wildcard group receives from.
         self._all: dict[str, dict[str, None]] = {}
         self.by_client: dict[tuple[str, str, str], LiteSubscription] = {}
+        topics.on_delete.append(self._topic_deleted)
 
     def handlers(self) -> Handlers:
         return {SyncLiteSubscription: self.sync_lite_subscription}
@@ -106,6 +109,17 @@ class LiteTopics(Component):
         for waiter in list(parent.waiting):
             waiter.wake()
         return topic
+
+    def _topic_deleted(self, parent: Topic) -> None:
+        """A parent's lite topics go with it; nobody could delete them by name."""
+        self._all.pop(parent.name, None)
+        if parent.name.startswith(names.LITE_PREFIX) or not self.takes_lite(parent):
+            return
+        start = names.lite_topic(parent.name, "")
+        for name in [name for name in self._topics.by_name if name.startswith(start)]:
+            self._topics.delete(name).addErrback(
+                lambda failure: _log.failure("a lite topic was not deleted with its parent", failure)
+            )
 
     def wanted(self, group: str, parent: str, client_id: str, asked: Iterable[str]) -> list[str] | None:
         """The lite topics that a receive looks into; None: it is no receive of lite topics."""

@@ -124,6 +124,9 @@ public final class AdminDriver extends MQAdminStartup {
             case "!resume":
                 System.out.println(resume(namesrv, words[1], words[2]));
                 break;
+            case "!readable":
+                System.out.println(readable(namesrv, words[1], words[2], words[3], words.length > 4 ? words[4] : null));
+                break;
             case "!await":
                 System.out.println(await(words[1], words[2], words[3], Long.parseLong(words[4])));
                 break;
@@ -328,6 +331,21 @@ public final class AdminDriver extends MQAdminStartup {
         admin.start();
         try {
             return admin.resumeCheckHalfMessage(topic, messageId);
+        } finally {
+            admin.shutdown();
+        }
+    }
+
+    /** Whether a group may read a topic, after it was told so if there is a word for it; mqadmin itself has no command for it. */
+    private static boolean readable(String namesrv, String broker, String group, String topic, String told)
+        throws Exception {
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(NO_CREDENTIALS);
+        admin.setNamesrvAddr(namesrv);
+        admin.setInstanceName("readable" + System.nanoTime());
+        admin.start();
+        try {
+            Boolean value = told == null ? null : Boolean.valueOf(told);
+            return admin.updateAndGetGroupReadForbidden(broker, group, topic, value).getReadable();
         } finally {
             admin.shutdown();
         }
