@@ -57,15 +57,18 @@ def wait_ms(asked: int | None, remaining_ms: int | None, limits: ApiSettings, ve
     if asked is None:
         asked = 0 if remaining_ms is None else remaining_ms - timeout_ms // 2
     asked = min(max(asked, limits.min_poll_ms), limits.max_poll_ms)
-    if remaining_ms is None or asked <= remaining_ms - limits.poll_reserve_ms:
+    if remaining_ms is None:
         return asked
-    left = remaining_ms - limits.poll_reserve_ms
+    # Waits end up to 50 ms late: less than 100 ms would be too little to answer in time.
+    left = remaining_ms - min(limits.poll_reserve_ms, max(remaining_ms // 4, 100))
+    if asked <= max(left, 0) and remaining_ms > 0:
+        return asked
     if left < limits.min_poll_ms or remaining_ms <= 0:
         code = v2.ILLEGAL_POLLING_TIME if version_of(version) >= _POLLING_TIME_SINCE else v2.BAD_REQUEST
         raise Refusal(
             code, "The deadline time remaining is not enough for polling, please check network condition"
         )
-    return max(left, 0)
+    return left
 
 
 def read_receive(

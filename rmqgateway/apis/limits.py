@@ -50,7 +50,8 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     :ivar max_recovery_seconds: the latest first check of a transaction.
     :ivar min_poll_ms: the least time that a receive waits; Apache's proxy has 5000.
     :ivar max_poll_ms: the longest time that a receive waits, and what push consumers are told to ask for.
-    :ivar poll_reserve_ms: of the client's deadline, kept for the answer.
+    :ivar poll_reserve_ms: of the client's deadline, kept for the answer to a poll (at most a quarter, or 100): there are clients
+        whose deadline is their polling time.
     :ivar receive_batch: how many messages push consumers are told to ask for.
     :ivar max_batch: messages of one receive; who asks for more gets so many.
     :ivar producer_attempts: how often producers are told to try.
@@ -82,7 +83,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_recovery_seconds: int = 3600
     min_poll_ms: int = 0
     max_poll_ms: int = 20_000
-    poll_reserve_ms: int = 100
+    poll_reserve_ms: int = 250
     receive_batch: int = 32
     max_batch: int = 32
     producer_attempts: int = 3

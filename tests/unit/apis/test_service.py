@@ -269,6 +269,23 @@ def test_a_receive_keeps_to_the_deadline(tester: Tester) -> None:
         "ReceiveMessage", receive_request(long_polling_timeout=duration_of(20_000)), service.ReceiveMessageResponse, fields
     )
     assert refused.status.code == v2.BAD_REQUEST
+    # Who does not wait needs no time for it.
+    assert receive(tester, fields) == []
+
+
+def test_a_client_whose_deadline_is_its_polling_time_is_answered_well_before(tester: Tester) -> None:
+    """The official one of Rust; the answer has to reach it over a busy machine too."""
+    send(tester)
+    receive(tester)
+    for seconds, latest in ((5, 4.85), (1, 0.85)):
+        fields = {**metadata(), b"grpc-timeout": b"%dS" % seconds}
+        request = receive_request(long_polling_timeout=duration_of(seconds * 1000))
+        rpc = tester.start("ReceiveMessage", request, fields)
+        tester.world.advance(latest - 0.2)
+        assert not rpc.done
+        tester.world.advance(0.2)
+        (answer, _) = [service.ReceiveMessageResponse.FromString(message) for message in rpc.messages]
+        assert rpc.status is GrpcStatus.OK and answer.status.code == v2.MESSAGE_NOT_FOUND
 
 
 @pytest.mark.parametrize(
