@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 VERSION = "5.2.0"
 SCENARIOS = (
     "retry_and_dead_letter",
+    "namespaces",
+    "namespaces_dead_letter",
     "transaction_orphan",
     "redelivery",
     "normal",
@@ -51,6 +53,7 @@ RUNS = {"tls": SCENARIOS, "plain": PLAIN}
 def _driver(run: str, server: Server, prefix: str, directory: Path) -> Driver:
     unique = f"{prefix}_grpc_{run}"
     create_group(server.address, f"{unique}_retry_and_dead_letter_group", retries=3)
+    create_group(server.address, f"one%{unique}_namespaces_dead_letter_group", retries=1, exponential=True)
     create_group(server.address, f"{unique}_push_fifo_group", orderly=True)
     create_group(server.address, f"{unique}_lite_fifo_group", orderly=True)
     create_group(server.address, f"{unique}_lite_quota_group", attributes={"+lite.sub.client.quota": "1"})

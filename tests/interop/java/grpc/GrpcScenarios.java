@@ -53,6 +53,8 @@ public final class GrpcScenarios {
     static {
         // The longest first.
         SCENARIOS.put("retry_and_dead_letter", GrpcScenarios::retryAndDeadLetter);
+        SCENARIOS.put("namespaces", NamespaceScenarios::apart);
+        SCENARIOS.put("namespaces_dead_letter", NamespaceScenarios::deadLetter);
         SCENARIOS.put("transaction_orphan", GrpcScenarios::transactionOrphan);
         SCENARIOS.put("redelivery", GrpcScenarios::redelivery);
         SCENARIOS.put("normal", GrpcScenarios::normal);
@@ -84,13 +86,28 @@ public final class GrpcScenarios {
         final ClientConfiguration configuration;
         final String topic;
         final String group;
-        final List<AutoCloseable> made = new CopyOnWriteArrayList<>();
+        final List<AutoCloseable> made;
 
         Stage(String endpoints, String prefix, String name, boolean tls) {
             configuration = ClientConfiguration.newBuilder().setEndpoints(endpoints).enableSsl(tls)
                 .setRequestTimeout(Duration.ofSeconds(10)).build();
             topic = prefix + "_" + name;
             group = prefix + "_" + name + "_group";
+            made = new CopyOnWriteArrayList<>();
+        }
+
+        private Stage(Stage outside, String namespace) {
+            configuration = ClientConfiguration.newBuilder().setEndpoints(outside.configuration.getEndpoints())
+                .enableSsl(outside.configuration.isSslEnabled()).setRequestTimeout(Duration.ofSeconds(10))
+                .setNamespace(namespace).build();
+            topic = outside.topic;
+            group = outside.group;
+            made = outside.made;
+        }
+
+        /** The same names, within a namespace. */
+        Stage in(String namespace) {
+            return new Stage(this, namespace);
         }
 
         Producer producer() throws Exception {
