@@ -327,7 +327,6 @@ class ReceiveLoop:
     def settle_many(
         self, receipt_handles: Sequence[str], settlement: Settlement, delay_ms: int = 0
     ) -> Deferred[dict[str, GatewayError]]:
-        failed: dict[str, GatewayError] = {}
         one_by_one: list[tuple[str, Deferred[None]]] = []
         known: dict[str, str] = {}  # the handle that is valid now: the one that the sink was given
         for handle in receipt_handles:
@@ -338,37 +337,39 @@ class ReceiveLoop:
                 known[flight.handle] = handle
             else:
                 one_by_one.append((handle, self.settle(handle, settlement, delay_ms)))
-        done: Deferred[dict[str, GatewayError]] = Deferred()
-        waits = len(one_by_one) + bool(known)
+        accepted: Deferred[dict[str, GatewayError]] = Deferred()
+        if known:
+            wanted = self._subscription
+            command = AckMessages(wanted.group, wanted.topic, tuple(known), strict=False)
+            self._gateway.perform(self._context, command, _accepted, (accepted, known))
+        else:
+            accepted.callback({})
+        return self._and_one_by_one(accepted, one_by_one) if one_by_one else accepted
 
-        def finished() -> None:
+    @staticmethod
+    def _and_one_by_one(
+        accepted: Deferred[dict[str, GatewayError]], one_by_one: list[tuple[str, Deferred[None]]]
+    ) -> Deferred[dict[str, GatewayError]]:
+        """Wait for those that are settled by themselves too."""
+        done: Deferred[dict[str, GatewayError]] = Deferred()
+        failed: dict[str, GatewayError] = {}
+        waits = 1 + len(one_by_one)
+
+        def finished(others: dict[str, GatewayError]) -> None:
             nonlocal waits
+            failed.update(others)
             waits -= 1
             if not waits:
                 done.callback(failed)
 
-        def accepted(_: None, reply: AckResults | None, error: GatewayError | None) -> None:
-            if reply is None:
-                error = error or GatewayError(Code.INTERNAL, "no reply")
-                failed.update(dict.fromkeys(known.values(), error))
-            else:
-                for result in reply.results:
-                    if result.code:
-                        failed[known[result.receipt_handle]] = GatewayError(Code[result.code], result.text)
-            finished()
-
         def settled(outcome: Failure | None, handle: str) -> None:
-            if isinstance(outcome, Failure):
-                error = outcome.value
-                failed[handle] = error if isinstance(error, GatewayError) else GatewayError(Code.INTERNAL, str(error))
-            finished()
+            if not isinstance(outcome, Failure):
+                finished({})
+                return
+            error = outcome.value
+            finished({handle: error if isinstance(error, GatewayError) else GatewayError(Code.INTERNAL, str(error))})
 
-        if not waits:
-            return succeed(failed)
-        if known:
-            wanted = self._subscription
-            command = AckMessages(wanted.group, wanted.topic, tuple(known), strict=False)
-            self._gateway.perform(self._context, command, accepted, None)
+        accepted.addCallback(finished)
         for handle, settling in one_by_one:
             settling.addBoth(settled, handle)
         return done
@@ -476,6 +477,22 @@ class ReceiveLoop:
 
 def _nothing(_: object) -> None:
     return None
+
+
+def _accepted(
+    token: tuple[Deferred[dict[str, GatewayError]], dict[str, str]], reply: AckResults | None, error: GatewayError | None
+) -> None:
+    """What could not be accepted, by the handles that the sink was given."""
+    done, known = token
+    failed: dict[str, GatewayError] = {}
+    if reply is None:
+        error = error or GatewayError(Code.INTERNAL, "no reply")
+        failed.update(dict.fromkeys(known.values(), error))
+    else:
+        for result in reply.results:
+            if result.code:
+                failed[known[result.receipt_handle]] = GatewayError(Code[result.code], result.text)
+    done.callback(failed)
 
 
 def _check_ack(reply: AckResults) -> None:

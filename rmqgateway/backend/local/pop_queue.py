@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
-__all__ = ["NEVER_DUE", "Entry", "PopPlace", "PopQueue", "Receiver"]
+__all__ = ["NEVER_DUE", "NOWHERE", "Entry", "PopPlace", "PopQueue", "Receiver"]
 
 #: Nothing is in flight.
 NEVER_DUE = 1 << 62
@@ -40,6 +40,10 @@ class PopPlace(dict[int, "PopQueue"]):
     def __init__(self) -> None:
         super().__init__()
         self.first_due = 0
+
+
+#: Of a group that has received nothing.
+NOWHERE = PopPlace()
 
 
 class PopQueue:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from rmqgateway.backend.local import names
-from rmqgateway.backend.local.pop_queue import NEVER_DUE, PopPlace, PopQueue
+from rmqgateway.backend.local.pop_queue import NEVER_DUE, NOWHERE, PopPlace, PopQueue
 from rmqgateway.backend.local.pop_state import Taken
 from rmqgateway.backend.local.queues import Topic, Waiter
 from rmqgateway.backend.local.waits import Wait
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from rmqgateway.backend.local.popping import Popping
 
 __all__ = ["LitePlace", "Place", "Receive"]
-
-_NONE = PopPlace()
 
 
 class Polling:
@@ -93,7 +91,7 @@ class Place:
         """
         places = self.owner.state.places
         for topic in self.sources():
-            popped_queues = places.get((self.group, topic.number), _NONE)
+            popped_queues = places.get((self.group, topic.number), NOWHERE)
             queues = topic.queues
             one = queue_id >= 0 and topic is self.topic
             for queue_id_ in (queue_id,) if one else range(topic.read_queues):
@@ -164,7 +162,7 @@ class Place:
         for topic in self.sources():
             topic.waiting[self] = None
             topic.watch()
-            popped_queues = places.get((self.group, topic.number), _NONE)
+            popped_queues = places.get((self.group, topic.number), NOWHERE)
             if popped_queues.first_due <= now:
                 times = [popped.next_visible_at(now) for popped in popped_queues.values()]
                 popped_queues.first_due = min((when for when in times if when is not None), default=NEVER_DUE)
@@ -198,7 +196,7 @@ class LitePlace(Place):
     def next_pop_time(self, now: int) -> int:
         """A pop time that none of the messages in flight here was delivered with before."""
         for topic in self.lite_topics():
-            for popped in self.owner.state.places.get((self.group, topic.number), {}).values():
+            for popped in self.owner.state.places.get((self.group, topic.number), NOWHERE).values():
                 now = popped.next_pop_time(popped.entries, now)
         return now
 

@@ -24,7 +24,7 @@ from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.pop_due import DueTimes
 from rmqgateway.backend.local.pop_moves import PopMoves
 from rmqgateway.backend.local.pop_place import Picked, Picker, take, take_in_order
-from rmqgateway.backend.local.pop_queue import Entry, PopQueue, Receiver
+from rmqgateway.backend.local.pop_queue import NOWHERE, Entry, PopQueue, Receiver
 from rmqgateway.backend.local.pop_receive import LitePlace, Place, Receive
 from rmqgateway.backend.local.pop_state import PopState, Taken
 from rmqgateway.backend.local.queues import Topic
@@ -408,7 +408,7 @@ class Popping(Component):
                         f"nothing was received from a lite topic {lite_topic[:100]!r} of topic {topic_name}",
                     )
         topic = self.topics.find(name)
-        popped = self.state.places.get((group, topic.number), {}).get(handle.queue_id)
+        popped = self.state.places.get((group, topic.number), NOWHERE).get(handle.queue_id)
         if popped is None or handle.offset >= popped.next_offset:
             raise GatewayError(
                 Code.BAD_RECEIPT_HANDLE,
@@ -525,7 +525,7 @@ class Popping(Component):
         wanted = min(max(command.max_messages, 1), 32)
         found: list[ReceivedMessage] = []
         queue_ids = range(topic.read_queues) if command.queue_id < 0 else (command.queue_id,)
-        popped_queues = self.state.places.get((command.group, topic.number), {})
+        popped_queues = self.state.places.get((command.group, topic.number), NOWHERE)
         for queue_id in queue_ids:
             popped = popped_queues.get(queue_id)
             start = (
@@ -597,14 +597,14 @@ class Popping(Component):
 
     def reset(self, group: str, topic: Topic, queue_id: int, offset: int) -> None:
         """An administrator moved the group's offset: what was in flight before is forgotten."""
-        if queue_id in self.state.places.get((group, topic.number), {}):
+        if queue_id in self.state.places.get((group, topic.number), NOWHERE):
             self.state.reset(group, topic.number, queue_id, offset)
             for place in self._waiting_at(group, topic):
                 place.wake()
 
     def in_flight(self, group: str, topic: Topic, queue_id: int) -> int | None:
         """How many messages of a queue are in flight in a group; None if it does not receive from it."""
-        popped = self.state.places.get((group, topic.number), {}).get(queue_id)
+        popped = self.state.places.get((group, topic.number), NOWHERE).get(queue_id)
         return None if popped is None else popped.in_flight(self.core.now_ms())
 
     def in_flight_of(self, group: str) -> dict[Receiver, int]:
@@ -619,7 +619,7 @@ class Popping(Component):
 
     def unsettled(self, group: str, topic: Topic, queue_id: int) -> int:
         """How many messages of a queue the group was given and has not acknowledged, in flight or due again."""
-        popped = self.state.places.get((group, topic.number), {}).get(queue_id)
+        popped = self.state.places.get((group, topic.number), NOWHERE).get(queue_id)
         return 0 if popped is None else len(popped.entries)
 
 

@@ -81,7 +81,7 @@ class Waits(Component):
     def __init__(self, core: Core) -> None:
         super().__init__(core)
         self._buckets: dict[int, dict[Wait, None]] = {}
-        self._sessions: dict[int, dict[Wait, None]] = {}
+        self._sessions: dict[int, Wait | dict[Wait, None]] = {}  # most have one
         self._timer: IDelayedCall | None = None
         self._timer_bucket = 0
         self._stopped = False
@@ -122,8 +122,11 @@ class Waits(Component):
         members[wait] = None
         mine = self._sessions.get(session.number)
         if mine is None:
-            mine = self._sessions[session.number] = {}
-        mine[wait] = None
+            self._sessions[session.number] = wait
+        elif isinstance(mine, Wait):
+            self._sessions[session.number] = {mine: None, wait: None}
+        else:
+            mine[wait] = None
         self.count += 1
         if self._timer is None or bucket < self._timer_bucket:
             self._schedule(bucket)
@@ -138,13 +141,14 @@ class Waits(Component):
             if not members:
                 del self._buckets[bucket]
         mine = self._sessions.get(wait.session_number)
-        if mine is not None:
+        if isinstance(mine, dict):
             mine.pop(wait, None)
-            if not mine:
-                del self._sessions[wait.session_number]
+        if mine is wait or not mine:
+            self._sessions.pop(wait.session_number, None)
 
     def session_ended(self, session: ISession) -> None:
-        for wait in list(self._sessions.get(session.number, ())):
+        mine = self._sessions.get(session.number, {})
+        for wait in [mine] if isinstance(mine, Wait) else list(mine):
             wait.end("session")
 
     def stop(self) -> None:
