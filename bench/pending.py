@@ -1,8 +1,9 @@
-"""``python bench/pending.py``: what a million waiting timers and a million messages in flight cost.
+"""``python bench/pending.py``: what a million waiting timers, messages in flight and undecided half messages cost.
 
 A gateway of its own, from this tree, is filled over Remoting: timers spread over the next hours, messages received (pop) for
-an hour and not acknowledged. Measured are its memory, the CPU time of a send before and after, and how long it takes to
-start again, after SIGTERM and after SIGKILL. It ends with status 1 if a budget is missed.
+hours and not acknowledged, half messages that are first checked after hours. Measured are its memory, the CPU time of a send and
+of a transaction beside that of an empty gateway, and how long it takes to start again until it answers, after SIGTERM and after
+SIGKILL. It ends with status 1 if a budget is missed, and fails if anything is not there any more.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.process import Process, free_port
+from rmqgateway.errors import WireError
 from rmqgateway.wire.bodies import decode_body
 from rmqgateway.wire.bodies.groups import ConsumeStats
 from rmqgateway.wire.bodies.routes import KVTable
@@ -33,6 +35,10 @@ MEMORY_MB = 300.0
 RATIO = 1.2
 _ROOT = Path(__file__).resolve().parent.parent
 _BODY = b"x" * 64
+#: Until what is received comes again, and half messages are checked.
+_HOURS = 3
+#: The answer (SYSTEM_ERROR) to the end of a transaction that has ended.
+_NOT_THERE = 1
 
 
 class Client:
@@ -68,6 +74,8 @@ class Client:
                 raise ConnectionError("the gateway closed the connection")
             for answer in self._decoder.receive_data(data):
                 waiting -= 1
+                if isinstance(answer, WireError):
+                    raise answer
                 if answer.code not in allowed:
                     raise ValueError(f"answer {answer.code}: {answer.remark}")
                 yield answer
@@ -76,20 +84,20 @@ class Client:
         self._socket.close()
 
 
-def _send_header(topic: str, queue: int, properties: bytes, batch: bool = False) -> dict[str, str]:
+def _send_header(topic: str, queue: int, properties: bytes, sys_flag: int = 0) -> dict[str, str]:
     return {
         "a": "bench",
         "b": topic,
         "c": "TBW102",
         "d": "8",
         "e": str(queue),
-        "f": "0",
+        "f": str(sys_flag),
         "g": str(int(time.time() * 1000)),
         "h": "0",
         "i": properties.decode(),
         "j": "0",
         "k": "false",
-        "m": "true" if batch else "false",
+        "m": "false",
         "n": "rmqgateway",
     }
 
@@ -114,14 +122,52 @@ def send(client: Client, topic: str, count: int, first: int = 0, spread_ms: int 
         pass
 
 
+def prepare(client: Client, topic: str, count: int, first: int = 0, every: int = 1) -> list[tuple[int, int]]:
+    """Half messages that are left undecided: (queue offset, physical offset) of each of them, or of every n-th."""
+
+    def frames() -> Iterator[bytes]:
+        for number in range(first, first + count):
+            named = {
+                "UNIQ_KEY": _unique(number),
+                "TRAN_MSG": "true",
+                "PGROUP": "bench",
+                "CHECK_IMMUNITY_TIME_IN_SECONDS": str(_HOURS * 3600 + number % 3600),
+            }
+            header = _send_header(topic, number % 8, encode_properties(named), sys_flag=4)
+            yield client.frame(RequestCode.SEND_MESSAGE_V2, header, _BODY)
+
+    return [
+        (int(answer.ext_fields["queueOffset"]), int(answer.ext_fields["msgId"][-16:], 16))
+        for number, answer in enumerate(client.ask_all(frames()))
+        if not number % every
+    ]
+
+
+def end(client: Client, topic: str, halves: Iterable[tuple[int, int]], resolution: int) -> int:
+    """Commit (8) or roll back (12) these: how many were undecided still."""
+
+    def frames() -> Iterator[bytes]:
+        for offset, position in halves:
+            header = {
+                "topic": topic,
+                "producerGroup": "bench",
+                "tranStateTableOffset": str(offset),
+                "commitLogOffset": str(position),
+                "commitOrRollback": str(resolution),
+            }
+            yield client.frame(RequestCode.END_TRANSACTION, header)
+
+    return sum(answer.code == 0 for answer in client.ask_all(frames(), (0, _NOT_THERE)))
+
+
 def receive(client: Client, topic: str, count: int) -> int:
-    """Receive so many for an hour, 32 at a time; say how many came."""
+    """Receive so many for hours, 32 at a time; say how many came."""
     header = {
         "consumerGroup": "bench",
         "topic": topic,
         "queueId": "-1",
         "maxMsgNums": "32",
-        "invisibleTime": "3600000",
+        "invisibleTime": str(_HOURS * 3_600_000),
         "pollTime": "0",
         "bornTime": "0",
         "initMode": "0",
@@ -172,11 +218,12 @@ class Measured:
 
     def start_on(self, timers: int, in_flight: int, what: str) -> Client:
         """Start again and see that so much is there still."""
-        began = time.monotonic()
         self.start()
         client = self.client()
         found = pending(client)
-        say(what, time.monotonic() - began, "s")
+        took = time.monotonic() - self.process.started
+        say(f"{what}, until it answers", took, "s")
+        say("CPU time of that", self.process.cpu_seconds(), "s")
         if found != (timers, in_flight):
             raise ValueError(f"expected {(timers, in_flight)} to be there still, got {found}")
         return client
@@ -187,70 +234,140 @@ class Measured:
     def memory_mb(self) -> dict[str, float]:
         return {name: value / 1024 for name, value in self.process.memory_kb().items()}
 
-    def cost(self, rounds: int = 5, count: int = 10_000) -> float:
-        """CPU µs of a send, 64 under way: the median of some rounds."""
-        client = self.client()
-        found = []
-        send(client, "cost", count, self._sent)
-        for _ in range(rounds):
-            self._sent += count
-            before = self.process.cpu_seconds()
-            send(client, "cost", count, self._sent)
-            found.append((self.process.cpu_seconds() - before) / count * 1e6)
+    def sends(self, count: int) -> float:
+        """CPU µs of a send, 64 under way."""
+        client, first = self.client(), self._more(count)
+        before = self.process.cpu_seconds()
+        send(client, "cost", count, first)
+        used = self.process.cpu_seconds() - before
         client.close()
-        return sorted(found)[len(found) // 2]
+        return used / count * 1e6
+
+    def transactions(self, count: int) -> float:
+        """CPU µs of a half message and its commit, 64 under way."""
+        client, begin = self.client(), self._more(count)
+        before = self.process.cpu_seconds()
+        for first in range(begin, begin + count, 64):
+            halves = prepare(client, "cost", min(64, begin + count - first), first)
+            if end(client, "cost", halves, 8) != len(halves):
+                raise ValueError("a transaction that was prepared just now is not there")
+        used = self.process.cpu_seconds() - before
+        client.close()
+        return used / count * 1e6
+
+    def _more(self, count: int) -> int:
+        """The first of so many numbers for messages."""
+        self._sent += count
+        return self._sent - count
+
+
+def compare(empty: Measured, full: Measured) -> bool:
+    """What a send and a transaction cost both, in turn, so that both meet the same machine."""
+    fine = True
+    kinds: tuple[tuple[str, int, Callable[[Measured, int], float]], ...] = (
+        ("a send", 10_000, Measured.sends),
+        ("a transaction", 5_000, Measured.transactions),
+    )
+    for name, count, work in kinds:
+        found: tuple[list[float], list[float]] = ([], [])
+        for number in range(8):
+            for which, gateway in enumerate((empty, full)):
+                used = work(gateway, count)
+                if number:  # the first one warms up
+                    found[which].append(used)
+        costs = [sorted(one)[len(one) // 2] for one in found]
+        say(f"{name}, empty", costs[0], "µs of CPU")
+        say(f"{name}, full", costs[1], "µs of CPU")
+        fine &= say("beside an empty broker", costs[1] / costs[0], "times", RATIO)
+    return fine
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--timers", type=int, default=1_000_000)
     parser.add_argument("--in-flight", type=int, default=1_000_000)
+    parser.add_argument("--halves", type=int, default=1_000_000, help="undecided half messages")
     parser.add_argument("--hours", type=float, default=20.0, help="over how many hours the timers are spread")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rmqgateway-pending-") as place:
-        return run(Measured(Path(place)), options.timers, options.in_flight, options.hours)
+        (Path(place) / "empty").mkdir()
+        return run(Measured(Path(place)), Measured(Path(place) / "empty"), options)
 
 
 def say(name: str, value: float, unit: str, most: float | None = None) -> bool:
     """Print a figure and its budget; whether it is within."""
     fine = most is None or value <= most
     budget = "" if most is None else f"  (at most {most:g} {unit}{'' if fine else ': MISSED'})"
-    print(f"{name:46} {value:9.1f} {unit}{budget}", flush=True)
+    print(f"{name:58} {value:9.1f} {unit}{budget}", flush=True)
     return fine
 
 
-def run(gateway: Measured, timers: int, in_flight: int, hours: float) -> int:
+def fill(gateway: Measured, wanted: argparse.Namespace) -> list[tuple[int, int]]:
+    """Timers, then messages in flight, then half messages: some of the last."""
+    client = gateway.client(256)
+
+    def timers() -> None:
+        send(client, "timed", wanted.timers, spread_ms=int(wanted.hours * 3_600_000))
+
+    def in_flight() -> None:
+        send(client, "popped", wanted.in_flight)
+        receive(client, "popped", wanted.in_flight)
+
+    halves: list[tuple[int, int]] = []
+
+    def half() -> None:
+        halves.extend(prepare(client, "halves", wanted.halves, every=max(wanted.halves // 2000, 1)))
+
+    steps = (
+        (wanted.timers, "timers set", timers),
+        (wanted.in_flight, "messages sent and received", in_flight),
+        (wanted.halves, "half messages prepared", half),
+    )
+    for count, what, work in steps:
+        if count:
+            began = time.monotonic()
+            work()
+            say(f"{count} {what} in", time.monotonic() - began, "s")
+            say("memory then", gateway.memory_mb()["resident"], "MB")
+    client.close()
+    return halves
+
+
+def expect(client: Client, halves: list[tuple[int, int]], undecided: bool) -> None:
+    """Roll these back: all of them must (or must not) be undecided still."""
+    found = end(client, "halves", halves, 12)
+    if found != len(halves) * undecided:
+        raise ValueError(f"{found} of {len(halves)} half messages were undecided")
+
+
+def run(gateway: Measured, other: Measured, wanted: argparse.Namespace) -> int:
     say("start, empty", gateway.start(), "s")
     try:
         say("memory, empty", gateway.memory_mb()["resident"], "MB")
-        empty = gateway.cost()
-        say("a send, empty", empty, "µs")
-        client = gateway.client(256)
-        began = time.monotonic()
-        send(client, "timed", timers, spread_ms=int(hours * 3_600_000))
-        say(f"{timers} timers set in", time.monotonic() - began, "s")
-        say("memory then", gateway.memory_mb()["resident"], "MB")
-        began = time.monotonic()
-        send(client, "popped", in_flight)
-        say(f"{receive(client, 'popped', in_flight)} messages sent and received in", time.monotonic() - began, "s")
-        client.close()
+        halves = fill(gateway, wanted)
         time.sleep(65)  # with a snapshot of all that
         fine = say("memory with all of them", gateway.memory_mb()["resident"], "MB", MEMORY_MB)
         fine &= say("memory at its highest", gateway.memory_mb()["peak"], "MB", MEMORY_MB)
-        full = gateway.cost()
-        say("a send then", full, "µs")
-        fine &= say("beside an empty broker", full / empty, "times", RATIO)
+        other.start()
+        try:
+            fine &= compare(other, gateway)
+        finally:
+            other.process.stop(120)
         began = time.monotonic()
         gateway.process.stop(120)
         say("SIGTERM until the end", time.monotonic() - began, "s")
-        client = gateway.start_on(timers, in_flight, "start on all of them, until it answers")
+        client = gateway.start_on(wanted.timers, wanted.in_flight, "start on all of them")
         fine &= say("memory then", gateway.memory_mb()["resident"], "MB", MEMORY_MB)
         send(client, "timed", 1000, 1 << 41, spread_ms=1000)
+        expect(client, halves[::2], True)
         client.close()
         os.kill(gateway.process.pid, signal.SIGKILL)
         gateway.process.stop(10)
-        gateway.start_on(timers + 1000, in_flight, "start after SIGKILL, until it answers").close()
+        client = gateway.start_on(wanted.timers + 1000, wanted.in_flight, "start after SIGKILL")
         fine &= say("memory then", gateway.memory_mb()["resident"], "MB", MEMORY_MB)
+        expect(client, halves[::2], False)
+        expect(client, halves[1::2], True)
+        client.close()
     except Exception:
         print(gateway.process.log_end(), file=sys.stderr)
         raise
