@@ -127,6 +127,9 @@ public final class AdminDriver extends MQAdminStartup {
             case "!readable":
                 System.out.println(readable(namesrv, words[1], words[2], words[3], words.length > 4 ? words[4] : null));
                 break;
+            case "!page":
+                Pages.show(namesrv, new DefaultMQAdminExt(NO_CREDENTIALS), words);
+                break;
             case "!await":
                 System.out.println(await(words[1], words[2], words[3], Long.parseLong(words[4])));
                 break;
