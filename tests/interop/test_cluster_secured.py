@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.interop.apache import Apache, _free_ports
+from tests.interop.apache import _free_ports
 from tests.interop.brokers import ClusterGateway
 from tests.interop.cluster import BROKER_SETTINGS
+from tests.interop.enforcing import Enforcing, certificate
 from tests.interop.mqadmin import Admin
 from tests.interop.mqhttp.build import command, lacking
 from tests.interop.secured import PRODUCER, READER, ROOT, Signer
@@ -54,18 +53,7 @@ USERS = "".join(
 TOPIC = "acl_secured"
 
 
-def certificate(directory: Path, name: str) -> Path:
-    """A PEM file of a certificate of 127.0.0.1 that signs itself; its key is beside it."""
-    made = directory / f"{name}.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3", "-subj", f"/CN={name}", "-addext",
-         "subjectAltName=IP:127.0.0.1", "-keyout", str(made.with_suffix(".key")), "-out", str(made)],
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    return made
-
-
-class Fortress(Apache):
+class Fortress(Enforcing):
     """Name server and broker, of 300 MB, with this certificate and ACL."""
 
     patience = 180.0
@@ -73,25 +61,7 @@ class Fortress(Apache):
 
     def __init__(self, directory: Path, certificate: Path) -> None:
         super().__init__(directory, settings=ACL)
-        self._certificate = certificate
-
-    def _launch(self, name: str, jars: str, main: str, settings: dict[str, str], heap: str) -> None:
-        options = {
-            "tls.test.mode.enable": "false",
-            "tls.server.certPath": str(self._certificate),
-            "tls.server.keyPath": str(self._certificate.with_suffix(".key")),
-            # The broker itself asks its name server without TLS.
-            "tls.server.mode": "enforcing" if name == "broker" else "permissive",
-        }
-        before = os.environ.get("JAVA_TOOL_OPTIONS")
-        os.environ["JAVA_TOOL_OPTIONS"] = " ".join(f"-D{key}={value}" for key, value in options.items())
-        try:
-            super()._launch(name, jars, main, settings, heap if name == "namesrv" else "300m")
-        finally:
-            if before is None:
-                del os.environ["JAVA_TOOL_OPTIONS"]
-            else:
-                os.environ["JAVA_TOOL_OPTIONS"] = before
+        self.certificate = certificate
 
 
 class Secured:
