@@ -114,9 +114,19 @@ class _Http:
                 time.sleep(0.1)
                 continue
             for message in got["messages"]:
-                if self._call(connection, "DELETE", f"{path}/{message['receipt_handle']}")[0] in (200, 204):
+                if self._acknowledged(connection, f"{path}/{message['receipt_handle']}"):
                     self._tally.hear("got", message.get("text", message.get("body")), 0)
         connection.close()
+
+    def _acknowledged(self, connection: http.client.HTTPConnection, path: str) -> bool:
+        """Repeated, as clients repeat what is idempotent: an idle connection may be closed just then (RFC 9110, section 9.2.2).
+        What is not acknowledged comes again, but only after its 60 seconds."""
+        for _ in range(150):
+            status, _ = self._call(connection, "DELETE", path)
+            if status and status < 500:
+                return status in (200, 204)
+            time.sleep(0.1)
+        return False
 
     def stop_sending(self) -> None:
         self._stop_sending.set()
