@@ -23,10 +23,11 @@ class TimerWheel:
     :ivar count: how many are pending.
     """
 
-    __slots__ = ("_order", "_seconds", "_sorted", "count", "fired", "recalled")
+    __slots__ = ("_order", "_seconds", "_shared", "_sorted", "count", "fired", "recalled")
 
     def __init__(self) -> None:
         self._seconds: dict[int, array[int]] = {}
+        self._shared: set[int] = set()  # seconds whose arrays `pieces` still wants as they are
         self._order: list[int] = []  # heap of the same seconds
         self._sorted: tuple[int, list[tuple[int, int]]] | None = None  # the second that is firing, last first
         self.fired: tuple[int, int] = (0, -1)
@@ -41,12 +42,20 @@ class TimerWheel:
         if pairs is None:
             pairs = self._seconds[second] = array("q")
             heappush(self._order, second)
+        elif second in self._shared:
+            pairs = self._own(second)
         pairs.append(when)
         pairs.append(offset)
         self.count += 1
         if self._sorted is not None and self._sorted[0] == second:
             self._sorted = None
         return when
+
+    def _own(self, second: int) -> array[int]:
+        """A second's array, to be changed: another one than what `pieces` gave."""
+        self._shared.discard(second)
+        pairs = self._seconds[second] = self._seconds[second][:]
+        return pairs
 
     def fire(self, when: int, offset: int) -> None:
         """Everything up to this pair has fired."""
@@ -116,6 +125,8 @@ class TimerWheel:
                 self.recalled.discard(pair)
             elif pair > self.fired:
                 self.count -= 1
+        if second in self._shared:
+            flat = self._own(second)
         del flat[: 2 * count]
         if self._sorted is not None and self._sorted[0] == second:
             self._sorted = None
@@ -162,9 +173,10 @@ class TimerWheel:
             del self._seconds[heappop(self._order)]
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """(second, its array's bytes) of everything; `fired` and `recalled` say what of it is pending."""
-        for second, pairs in list(self._seconds.items()):
-            yield second, pairs.tobytes()
+        """(second, its array's bytes) of everything as of now, whatever changes while they are taken; `fired` and `recalled`
+        say what of it is pending."""
+        self._shared = set(self._seconds)
+        return ((second, pairs.tobytes()) for second, pairs in list(self._seconds.items()))
 
     def restore(self, second: int, piece: bytes) -> None:
         """Take a piece back; `fired` was set before."""

@@ -205,10 +205,9 @@ class Timers(Component):
             self._moved(when, offset, moved[0])
 
     def snapshot(self) -> Iterator[bytes]:
-        # The store takes the pieces later: what it gets is a copy of now.
+        # The store takes the pieces later: they show what is there now.
         head = _encode([-1, b"", [*self.wheel.fired], [list(pair) for pair in self.wheel.recalled]])
-        rows = list(self.wheel.pieces())
-        return (_VERSION + piece for piece in chain((head,), map(_encode, rows)))
+        return (_VERSION + piece for piece in chain((head,), map(_encode, self.wheel.pieces())))
 
     def restore(self, piece: bytes) -> None:
         second, pairs, *rest = _decode(piece[1:])
