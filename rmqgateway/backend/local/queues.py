@@ -33,7 +33,7 @@ class Queue:
     :ivar waiting: long polls that wait for a message in this queue (see ``waits.py``).
     """
 
-    __slots__ = ("_append", "_store", "_watched", "queue_id", "stored", "topic", "waiting")
+    __slots__ = ("_store", "_watched", "queue_id", "stored", "topic", "waiting")
 
     def __init__(self, store: IMessageStore, topic: Topic, queue_id: int) -> None:
         self.topic = topic
@@ -41,7 +41,6 @@ class Queue:
         self.stored: IStoredQueue = store.queue(topic.number, queue_id)
         self.waiting: dict[Waiter, None] = {}
         self._store = store
-        self._append = self.stored.append
         self._watched = False
 
     def append(self, message: bytearray, keys: Sequence[bytes] = ()) -> int:
@@ -50,7 +49,7 @@ class Queue:
 
         :raise StoreError: as `IStoredQueue.append`.
         """
-        position = self._append(message, keys)
+        position = self.stored.append(message, keys)
         topic = self.topic
         topic.put_messages += 1
         topic.put_bytes += len(message)

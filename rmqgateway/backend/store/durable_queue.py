@@ -93,10 +93,11 @@ class DurableQueue:
         self.next_offset = offset + 1
         index = self.index
         if index is None or self.index_base != base:
-            self.index = index = array("Q", (key, offset))
+            self.index = index = array("Q", (key, offset, position))
             self.index_base = base
             store.touched.append(index)
-        index.append(position)
+        else:
+            index.append(position)
         store.recent[position] = data
         group.queues.append(self)
         group.size += size

@@ -11,6 +11,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall
@@ -30,20 +31,24 @@ __all__ = ["Housekeeping", "index_parts"]
 
 _log = Logger()
 _FLUSH = 1 << 20
+_SLICE = 2000
+#: Positions of a queue's first and last message in a segment; see `build_parts`.
+_FIRST, _LAST = itemgetter(2), itemgetter(-1)
 
 
 def index_parts(store: DurableStore, segment: Segment, parts: list[bytes]) -> Iterator[None]:
     """Put the content of a segment's index file into `parts`, in slices."""
-    first, last, messages = 0, 0, 0
-    for number, index in enumerate(segment.touched):
-        messages += len(index) - 2
-        if index[-1] > last:
-            last = index[-1]
-        if not first or index[2] < first:
-            first = index[2]
-        if not number % 500:
-            yield
-    times = (store.time_at(first), store.time_at(last)) if first else (0, 0)
+    firsts: list[int] = []
+    lasts: list[int] = []
+    messages = 0
+    for at in range(0, len(segment.touched), _SLICE):
+        some = segment.touched[at : at + _SLICE]
+        messages += sum(map(len, some)) - 2 * len(some)
+        firsts.append(min(filter(None, map(_FIRST, some)), default=0))  # 0 is a hole
+        lasts.append(max(map(_LAST, some)))
+        yield
+    first = min(filter(None, firsts), default=0)
+    times = (store.time_at(first), store.time_at(max(lasts))) if first else (0, 0)
     keys = segment.keys if segment.keys is not None else KeyTable()
     yield from build_parts(segment.base, segment.touched, keys, times, messages, parts)
 

@@ -17,7 +17,7 @@ import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from heapq import merge
+from itertools import accumulate
 from operator import itemgetter
 from struct import Struct
 from sys import byteorder
@@ -35,6 +35,7 @@ _SIZE = 96
 _MANY = 2000
 _PAGE = 64
 _WINDOW = 1 << 18
+_QUEUE, _FIRST = itemgetter(0), itemgetter(1)
 
 
 class KeyTable:
@@ -105,6 +106,27 @@ class SidecarHeader:
         return cls(its_base, low, high, messages, queues, places, keys, (crc1, crc2))
 
 
+def _by_queue(touched: list[array[int]]) -> Iterator[list[array[int]]]:
+    """All of them in the order of their queues, in blocks; the empty ones are pauses. (``heapq.merge`` takes a microsecond for
+    each, and sorting at once stops everything else for 20 ms.)"""
+    runs = []
+    for first in range(0, len(touched), _MANY):
+        runs.append(sorted(touched[first : first + _MANY], key=_QUEUE))
+        yield []
+    step = max(_MANY // max(len(runs), 1), _PAGE)
+    while runs:
+        # Of each run its next part: whatever is not beyond the first of their ends is in one of these.
+        end = min([run[min(step, len(run)) - 1][0] for run in runs])
+        block: list[array[int]] = []
+        for run in runs:
+            count = bisect_right(run, end, 0, min(step, len(run)), key=_QUEUE)
+            block += run[:count]
+            del run[:count]
+        runs = [run for run in runs if run]
+        block.sort(key=_QUEUE)
+        yield block
+
+
 def build_parts(
     base: int, touched: list[array[int]], keys: KeyTable, times: tuple[int, int], messages: int, parts: list[bytes]
 ) -> Iterator[None]:
@@ -112,19 +134,23 @@ def build_parts(
 
     :param touched: per queue [topic << 32 | queue, first offset, position...]; a position of 0 is a hole.
     """
-    runs = []
-    for first in range(0, len(touched), _MANY):
-        runs.append(sorted(touched[first : first + _MANY], key=itemgetter(0)))
-        yield
     directory = array("Q")
     places = array("I")
-    for number, index in enumerate(merge(*runs, key=itemgetter(0))):
-        directory.extend((index[0], index[1], len(places) << 32 | len(index) - 2))
-        for at in range(2, len(index), _MANY):
-            places.extend([position - base if position else 0 for position in index[at : at + _MANY]])
-            if len(index) > _MANY:
-                yield
-        if not number % 100:
+    for block in _by_queue(touched):
+        # Column by column, not row by row: with many queues, each message is a row of its own.
+        counts = [len(index) - 2 for index in block]
+        rows = array("Q", bytes(24 * len(block)))
+        rows[0::3] = array("Q", map(_QUEUE, block))
+        rows[1::3] = array("Q", map(_FIRST, block))
+        starts = accumulate(counts, initial=len(places))
+        rows[2::3] = array("Q", [start << 32 | count for start, count in zip(starts, counts, strict=False)])
+        directory += rows
+        yield
+        positions = array("Q")
+        for index in block:
+            positions += index[2:]
+        for at in range(0, len(positions), _MANY):
+            places.extend([position - base if position else 0 for position in positions[at : at + _MANY]])
             yield
     first_part = [directory.tobytes(), places.tobytes()]
     crc1 = crc32(first_part[1], crc32(first_part[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from array import array
 from pathlib import Path
 
@@ -101,6 +102,32 @@ def test_index_of_many_queues(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="short"):
         list(index.find_key(5))
     index.close()
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "mixed", "in turn", "none"])
+def test_the_queues_of_an_index_are_in_order_however_they_came(order: str) -> None:
+    keys = [number * 3 for number in range(9001)]
+    if order == "falling":
+        keys.reverse()
+    elif order == "mixed":
+        random.Random(1).shuffle(keys)
+    elif order == "in turn":
+        keys = [key for begin in range(100) for key in keys[begin::100]]
+    elif order == "none":
+        keys = []
+    touched = [array("Q", [key, key + 1, 1000 + at]) for at, key in enumerate(keys)]
+    if keys:
+        touched[4000].extend([0, *range(20_000, 30_000)])
+    parts: list[bytes] = []
+    for _ in build_parts(1000 - 96, touched, KeyTable(), (10, 20), len(keys), parts):
+        pass
+    directory, places = array("Q", parts[1]), array("I", parts[2])
+    wanted = sorted(touched, key=lambda index: index[0])
+    assert list(directory[0::3]) == [index[0] for index in wanted]
+    assert list(directory[1::3]) == [index[1] for index in wanted]
+    for run, index in zip(directory[2::3], wanted, strict=True):
+        found = places[run >> 32 : (run >> 32) + (run & 0xFFFFFFFF)]
+        assert list(found) == [position - 904 if position else 0 for position in index[2:]]
 
 
 def test_a_snapshot_cut_anywhere_is_damaged(tmp_path: Path) -> None:
