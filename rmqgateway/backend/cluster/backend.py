@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from rmqgateway.backend.cluster.acceptance import Acceptance
 from rmqgateway.backend.cluster.admin_brokers import AdminBrokers
+from rmqgateway.backend.cluster.admin_lite import AdminLite
 from rmqgateway.backend.cluster.admin_progress import AdminProgress
 from rmqgateway.backend.cluster.admin_topics import AdminTopics
 from rmqgateway.backend.cluster.component import Component, Core
@@ -89,6 +90,7 @@ class ClusterBackend:
         self.pulling = Pulling(core)
         self.pulled = self.popping.pulled = self.settling.pulled = Pulled(core, self.metadata, self.members, self.pulling)
         self.relays.on_consumers_changed.append(self.pulled.members_changed)
+        topics = AdminTopics(core, self.metadata)
         self._not_ready: str | None = "the backend has not started"
         self.components: list[Component] = [
             self.metadata,
@@ -103,7 +105,8 @@ class ClusterBackend:
             self.pulling,
             self.pulled,
             Naming(core, self.metadata),
-            AdminTopics(core, self.metadata),
+            topics,
+            AdminLite(core, topics),
             AdminProgress(core, self.pulling),
             AdminBrokers(core, self.pulling),
         ]
