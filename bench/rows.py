@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 __all__ = ["PARTS", "Against", "Instance", "Load", "Part", "Row"]
 
 GATEWAY, ASYNC, SYNC = "gateway", "Apache ASYNC_FLUSH", "Apache SYNC_FLUSH"
+#: The least that it takes here: the prototype of the design's budgets, in brackets there.
+BARE = "bare Twisted"
 EMPTY, LOADED = "gateway, empty", "gateway, loaded"
 
 
@@ -91,14 +93,23 @@ def _create(topic: str, topics: int = 1) -> Load:
 
 
 def _send(
-    connections: int, in_flight: int, cpu: float | None, other: str, ratio: float, size: int = 1024
+    connections: int,
+    in_flight: int,
+    cpu: float | None,
+    other: str,
+    ratio: float,
+    size: int = 1024,
+    bare: float = 0,
 ) -> Row:
+    """:param bare: what the budget is of the prototype's, both measured where the budget was set."""
     label = "1 KB" if size == 1024 else f"{size} B"
+    beside = (Against(BARE, "cpu", cpu / bare),) if cpu is not None and bare else ()
     return Row(
         f"send {connections}×{in_flight}, {label}",
         _load("send", connections, in_flight, body_size=size, topic=f"send{size}_"),
         budgets=(("cpu", cpu),) if cpu is not None else (),
-        against=(Against(other, "cpu", ratio), Against(other, "rate", 1.0), Against(other, "p99", 1.0)),
+        against=(Against(other, "cpu", ratio), Against(other, "rate", 1.0), Against(other, "p99", 1.0), *beside),
+        only=(GATEWAY, ASYNC, SYNC, *((BARE,) if bare else ())),
     )
 
 
@@ -126,11 +137,14 @@ START = Part(
 )
 TRAFFIC = Part(
     "traffic",
-    tuple(replace(each, prepare=(*TOPICS, FILL)) for each in (Instance(GATEWAY), *APACHE)),
     (
-        _send(1, 1, 170, SYNC, 1 / 2),
-        _send(64, 1, 36, ASYNC, 2 / 3),
-        _send(8, 16, 18, ASYNC, 2 / 3),
+        *(replace(each, prepare=(*TOPICS, FILL)) for each in (Instance(GATEWAY), *APACHE)),
+        Instance(BARE, "bare"),
+    ),
+    (
+        _send(1, 1, 170, SYNC, 1 / 2, bare=113),
+        _send(64, 1, 36, ASYNC, 2 / 3, bare=23),
+        _send(8, 16, 18, ASYNC, 2 / 3, bare=9),
         _send(4, 64, None, ASYNC, 2 / 3),
         _send(1, 16, None, ASYNC, 2 / 3),
         _send(8, 16, None, ASYNC, 2 / 3, size=100),

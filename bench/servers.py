@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bench.process import Process, ServerFailed, free_port
 
-__all__ = ["Apache", "Gateway", "Server", "apache_jars"]
+__all__ = ["Apache", "Bare", "Gateway", "Server", "apache_jars"]
 
 ROOT = Path(__file__).resolve().parent.parent
 APACHE = Path(__file__).resolve().parent / "apache"
@@ -65,6 +65,29 @@ class Gateway:
         return command
 
     def stop(self) -> None:
+        _stop(self.processes)
+
+
+class Bare:
+    """`bench/bare.py`: what a durable send costs when nothing is done but receive, write, sync, answer."""
+
+    broker_name = "bare"
+
+    def __init__(self, directory: Path) -> None:
+        self.port = self.grpc_port = free_port()
+        self.processes: list[Process] = []
+        self._directory = directory
+
+    def start(self) -> float:
+        """See `Server`."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(ROOT / "bench/bare.py"), str(self.port), str(self._directory / "data")]
+        process = Process(command, self._directory / "log", dict(os.environ), ROOT)
+        self.processes.append(process)
+        return process.wait_listening(self.port)
+
+    def stop(self) -> None:
+        """See `Server`."""
         _stop(self.processes)
 
 

@@ -18,7 +18,7 @@ from bench.nchan import Nchan
 from bench.process import ServerFailed
 from bench.proxy import Proxy
 from bench.rows import Instance, Load, Part, Row
-from bench.servers import Apache, Gateway, Server
+from bench.servers import Apache, Bare, Gateway, Server
 
 __all__ = ["FULL", "QUICK", "Pace", "PartResult", "RowResult", "Sample", "Session"]
 
@@ -85,7 +85,7 @@ class Session:
         """Every row of a part, ``rounds`` times, the instances in turn: A B, B A, A B and so on."""
         jars, nchan = self._jars is not None, self._nchan is not None
         java = dict.fromkeys(("apache", "proxy", "passthrough", "clusterproxy"), jars)
-        there = {"gateway": True, "nchan": nchan, **java}
+        there = {"gateway": True, "bare": True, "nchan": nchan, **java}
         instances = [each for each in part.instances if there[each.kind]]
         rows: list[RowResult] = []
         result: PartResult = {"name": part.name, "rows": rows, "memory": {}}
@@ -157,6 +157,8 @@ class Session:
         shutil.rmtree(directory, ignore_errors=True)
         if instance.kind == "nchan" and self._nchan is not None:
             return Nchan(directory, self._nchan), directory
+        if instance.kind == "bare":
+            return Bare(directory), directory
         if instance.kind in ("passthrough", "clusterproxy"):
             return self._make_behind(instance, directory), directory
         if instance.kind == "gateway" or self._jars is None:
@@ -184,8 +186,8 @@ class Session:
 
     def _warm_up(self, instance: Instance, server: Server, loads: tuple[Load, ...]) -> None:
         """Sends and pulls until a JVM has compiled what the rows run."""
-        if instance.kind == "nchan":
-            return  # knows no Remoting, and compiles nothing
+        if instance.kind in ("nchan", "bare"):
+            return  # knows no Remoting, or nothing to pull, and compiles nothing
         seconds = self._pace.gateway_warm_up if instance.kind in ("gateway", "passthrough") else self._pace.java_warm_up
         if loads:
             timed = sum("count" not in dict(load.options) for load in loads)
