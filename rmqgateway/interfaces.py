@@ -107,6 +107,8 @@ class IRequest(Interface):
     query: Sequence[tuple[str, str]] = Attribute("Decoded query parameters in their order.")
     headers: Sequence[tuple[bytes, bytes]] = Attribute("Names in lower case, values as sent, in their order.")
     context: Context = Attribute("Session, peer, deadline, trace.")
+    front_ends: Sequence[str] = Attribute("The names of all front-ends that the listener serves, of every kind.")
+    paths: frozenset[str] = Attribute("The paths of all their routes, as declared.")
 
     def header(name: bytes) -> bytes | None:
         """The first value of a header (name in lower case)."""

@@ -240,6 +240,17 @@ class TicketOut(msgspec.Struct, frozen=True):
     expires_in: int
 
 
+class LandingOut(msgspec.Struct, frozen=True):
+    """What is served here. :ivar try_this: lines for a shell: send, receive, follow. :ivar paths: what there is to look at.
+    :ivar front_ends: what this port takes, and how it is reached."""
+
+    title: str
+    about: str
+    try_this: list[str]
+    paths: dict[str, str]
+    front_ends: dict[str, str]
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """A refusal (RFC 9457). :ivar code: RocketMQ's word for the reason; `type` names the gateway's own, finer one."""
 
@@ -324,5 +335,5 @@ def schema_types() -> tuple[Any, ...]:
     return (
         EnvelopeIn, MessageIn, Sent, SentMany, Prepared, MessageOut, MessagesOut, Checks, Acknowledgement, Acknowledged,
         AckFailure, ChangedHandle, Recalled, Pulled, OffsetIn, OffsetOut, OffsetsOut, QueueOut, QueuesOut, Status, Problem,
-        TicketOut,
+        TicketOut, LandingOut,
     )  # fmt: skip

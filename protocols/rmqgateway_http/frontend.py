@@ -89,6 +89,8 @@ class HttpFrontEnd:
         yield RouteDeclaration(_METHODS, "/v1/*", allow_headers=_ALLOW_HEADERS, expose_headers=_EXPOSE_HEADERS)
         for path in ("/openapi.json", "/docs", "/healthz", "/readyz"):
             yield RouteDeclaration(("GET",), path)
+        # Whoever has something better to show there may.
+        yield RouteDeclaration(("GET",), "/", priority=-10)
 
     def respond(self, gateway: Any, request: Any, route: RouteDeclaration) -> None:
         service = self._service

@@ -171,6 +171,8 @@ def _response(operation: Operation, status: int, body: Any) -> dict[str, Any]:
         content = {"application/json": {"schema": {"anyOf": [_ref(one) for one in body]}}}
     else:
         content = {"application/json": {"schema": _ref(body)}}
+    if operation.name == "landing":
+        content |= {"text/html": {"schema": _TEXT}, "text/plain": {"schema": _TEXT}}
     if operation.name.startswith("receive"):
         events = {"type": "array", "items": {"$ref": _REF.format(name="CloudEvent")}}
         content["application/cloudevents-batch+json"] = {"schema": events}

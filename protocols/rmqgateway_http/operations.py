@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rmqgateway_http import pages, pulling, receiving, replies, sending, streams, tickets, transactions
+from rmqgateway_http import (
+    landing,
+    pages,
+    pulling,
+    receiving,
+    replies,
+    sending,
+    streams,
+    tickets,
+    transactions,
+)
 from rmqgateway_http.call import Call
 from rmqgateway_http.codec_json import (
     Acknowledged,
     Acknowledgement,
     ChangedHandle,
     Checks,
+    LandingOut,
     MessageOut,
     MessagesOut,
     OffsetIn,
@@ -89,7 +100,12 @@ BROKER = text("broker", "Whose queue it is, before a cluster where several broke
 MAX_BYTES = number("max_bytes", "So many bytes of messages at most; the first comes in any case.", 1, 1 << 28)
 LITE = text("lite_topics", "Of a topic of type LITE: which of its lite topics, separated by commas.")
 RAW = boolean("raw", "The request's body is the message's, whatever its content type.")
-PRODUCER_GROUP = text("producer_group", "Who is asked if nobody ends the transaction; the topic's name without it.", 255)
+PRODUCER_GROUP = text(
+    "producer_group",
+    "The producer group that sends: limits act on it, and the connection is shown as its member. Of a transaction: who is asked "
+    "if nobody ends it. The topic's name without it. Also as header X-RocketMQ-Producer-Group.",
+    255,
+)
 
 
 def _most(most: int, default: int) -> Parameter:
@@ -97,7 +113,7 @@ def _most(most: int, default: int) -> Parameter:
 
 
 _GROUP = "/v1/topics/{topic}/groups/{group}"
-_SEND = (*SEND_PARAMETERS.values(), RAW)
+_SEND = (*SEND_PARAMETERS.values(), RAW, PRODUCER_GROUP)
 _RECEIVE = (
     WAIT,
     _most(32, 1),
@@ -118,11 +134,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "send", "POST", "/v1/topics/{topic}/messages", sending.send, "Producing", _SEND, SENDING, {201: (Sent, SentMany)}
     ),
     Operation(
-        "recall", "DELETE", "/v1/topics/{topic}/delayed/{recall_handle}", sending.recall, "Producing", (), None, {200: Recalled}
+        "recall", "DELETE", "/v1/topics/{topic}/delayed/{recall_handle}", sending.recall, "Producing", (PRODUCER_GROUP,), None,
+        {200: Recalled},
     ),
     Operation(
         "begin", "POST", "/v1/topics/{topic}/transactions", transactions.begin, "Transactions",
-        (*_SEND, PRODUCER_GROUP, duration("check_after", "Ask the group if it is undecided so much later.", 86_400_000)),
+        (*_SEND, duration("check_after", "Ask the group if it is undecided so much later.", 86_400_000)),
         SENDING, {201: Prepared},
     ),
     Operation(
@@ -200,6 +217,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "query_queues", "GET", "/v1/topics/{topic}/queues", pulling.query_queues, "Pulling", (), None, {200: QueuesOut}, True
     ),
     Operation("create_ticket", "POST", "/v1/tickets", tickets.create_ticket, "Signing in", (), None, {201: TicketOut}),
+    Operation("landing", "GET", "/", landing.landing, ABOUT, (), None, {200: LandingOut}, True),
     Operation("openapi", "GET", "/openapi.json", pages.openapi, ABOUT, (), None, {200: dict}, True),
     Operation("docs", "GET", "/docs", pages.docs, ABOUT, (), None, {200: str}, True),
     Operation("health", "GET", "/healthz", pages.health, ABOUT, (), None, {200: Status}, True),

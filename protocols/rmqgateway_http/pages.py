@@ -7,10 +7,11 @@ from functools import lru_cache
 from rmqgateway_http.call import Call
 from rmqgateway_http.codec_json import Status, encode_json
 
-__all__ = ["docs", "health", "openapi", "readiness"]
+__all__ = ["HTML", "docs", "health", "openapi", "readiness"]
 
 _JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-cache"))
-_HTML = (
+#: Headers of a page: no script, nothing from elsewhere.
+HTML = (
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"),
@@ -41,7 +42,7 @@ def openapi(call: Call) -> None:
 
 def docs(call: Call) -> None:
     """The same as a page for people."""
-    call.answer(200, _page(), _HTML)
+    call.answer(200, _page(), HTML)
 
 
 def health(call: Call) -> None:

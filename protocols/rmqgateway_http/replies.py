@@ -20,6 +20,7 @@ from rmqgateway.wire.message_properties import find_property
 from rmqgateway_http.call import Call, fields_of
 from rmqgateway_http.codec_handles import ReplyAddress, read_token
 from rmqgateway_http.convert_receiving import body_of, message_out, raw_headers
+from rmqgateway_http.producers import group_of
 from rmqgateway_http.sending import read_drafts
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def _ask(call: Call) -> None:
         draft.queue_id = await service.queue_of_group(call, topic, draft.group)
     arrived = asker.expect(correlation_id, timeout_ms / 1000)
     try:
-        await call.execute(SendMessages(topic, (draft.message(),), topic))
+        await call.execute(SendMessages(topic, (draft.message(),), group_of(call)))
     except BaseException:
         arrived.addErrback(lambda _: None)
         arrived.cancel()

@@ -12,6 +12,7 @@ from rmqgateway_http.call import JSON, Call, refused
 from rmqgateway_http.codec_json import Recalled, Sent, SentMany, encode_json
 from rmqgateway_http.convert_cloudevents import BATCH, STRUCTURED, read_binary, read_many
 from rmqgateway_http.convert_sending import Draft, read_envelope, read_raw
+from rmqgateway_http.producers import group_of, named_group
 
 if TYPE_CHECKING:
     from rmqgateway.commands import SendResult, SendResults
@@ -47,8 +48,7 @@ def _send_raw(body: bytes, call: Call) -> None:
         if draft.group and draft.queue_id < 0:
             call.run(_send_ordered(call, [draft], False, False))
             return
-        topic = call.names[0]
-        command = SendMessages(topic, (draft.message(),), topic, check_type=draft.is_lite)
+        command = SendMessages(call.names[0], (draft.message(),), group_of(call), check_type=draft.is_lite)
     except Exception:
         call.failed(Failure())
         return
@@ -104,22 +104,23 @@ def _send(body: bytes, call: Call) -> None:
         drafts, as_batch, as_list = read_drafts(call, body)
         if not as_list and not drafts[0].group:
             draft = drafts[0]
-            command = SendMessages(call.names[0], (draft.message(),), call.names[0], check_type=draft.is_lite)
+            command = SendMessages(call.names[0], (draft.message(),), group_of(call), check_type=draft.is_lite)
             call.gateway.perform(call.context, command, _sent, call)
             return
         if any(draft.group and draft.queue_id < 0 for draft in drafts):
             call.run(_send_ordered(call, drafts, as_batch, as_list))
             return
-        command = _many(call.names[0], drafts, as_batch)
+        command = _many(call, drafts, as_batch)
     except Exception:
         call.failed(Failure())
         return
     call.gateway.perform(call.context, command, _sent_list if as_list else _sent, call)
 
 
-def _many(topic: str, drafts: list[Draft], as_batch: bool) -> SendMessages:
+def _many(call: Call, drafts: list[Draft], as_batch: bool) -> SendMessages:
     messages = tuple([draft.message() for draft in drafts])
-    return SendMessages(topic, messages, topic, as_batch, check_type=any(draft.is_lite for draft in drafts))
+    is_lite = any(draft.is_lite for draft in drafts)
+    return SendMessages(call.names[0], messages, group_of(call), as_batch, check_type=is_lite)
 
 
 async def _send_ordered(call: Call, drafts: list[Draft], as_batch: bool, as_list: bool) -> None:
@@ -128,7 +129,7 @@ async def _send_ordered(call: Call, drafts: list[Draft], as_batch: bool, as_list
     for draft in drafts:
         if draft.group and draft.queue_id < 0:
             draft.queue_id = await call.service.queue_of_group(call, topic, draft.group)
-    results = await call.execute(_many(topic, drafts, as_batch))
+    results = await call.execute(_many(call, drafts, as_batch))
     (_sent_list if as_list else _sent)(call, results, None)
 
 
@@ -157,8 +158,7 @@ def recall(call: Call) -> None:
 
 async def _recall(call: Call) -> None:
     topic, handle = call.names
-    call.query()
-    recalled = await call.execute(RecallMessage(topic, handle, topic))
+    recalled = await call.execute(RecallMessage(topic, handle, named_group(call) or topic))
     call.answer_json(200, Recalled(recalled.unique_key))
 
 

@@ -18,6 +18,7 @@ from rmqgateway_http.compressing import takes_gzip
 from rmqgateway_http.convert_receiving import ShownMessage
 from rmqgateway_http.deadlines import Deadlines
 from rmqgateway_http.operations import find
+from rmqgateway_http.producers import Producers
 
 if TYPE_CHECKING:
     from rmqgateway.http.request import Request
@@ -37,6 +38,7 @@ class HttpService:
     """:ivar in_streams: which stream delivered an unsettled message, by group, topic and handle.
     :ivar streams: by their ids. :ivar checkers: by user and producer group. :ivar asker: who waits for replies.
     :ivar compressed_streams: open ones; each has a compressor.
+    :ivar producers: which connections send for which producer groups.
     :ivar deadlines: of streams. :ivar shown: the message that streams wrote last."""
 
     def __init__(self, gateway: Any, settings: HttpFrontEndSettings) -> None:
@@ -50,6 +52,7 @@ class HttpService:
         self.shown = ShownMessage()
         self.compressed_streams = 0
         self.instance = os.urandom(4)
+        self.producers = Producers(gateway, self.instance.hex())
         self._ids = UniqueIdGenerator(self.instance, os.getpid(), int.from_bytes(os.urandom(4), "big"))
         self._routes: dict[str, tuple[float, int]] = {}
         self._requests = 0

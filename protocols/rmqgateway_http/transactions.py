@@ -22,6 +22,7 @@ from rmqgateway_http.call import Call
 from rmqgateway_http.codec_handles import Transaction, read_token, write_token
 from rmqgateway_http.codec_json import Checks, MessageOut, Prepared
 from rmqgateway_http.convert_receiving import message_out
+from rmqgateway_http.producers import named_group
 from rmqgateway_http.sending import read_drafts
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ async def _begin(call: Call) -> None:
     if as_list:
         raise GatewayError(Code.BAD_MESSAGE, "a transaction prepares one message, got a list")
     (draft,) = drafts
-    header = call.request.header(b"x-rocketmq-producer-group")
-    group = values.get("producer_group") or (header or b"").decode("utf-8", "replace") or topic
+    group = named_group(call) or topic
     draft.named["TRAN_MSG"] = "true"
     draft.named["PGROUP"] = group
     if "check_after" in values:

@@ -113,6 +113,16 @@ class Request:
         """Peer, advertised address, whether it is TLS."""
         return self.connection.information
 
+    @property
+    def front_ends(self) -> tuple[str, ...]:
+        """See IRequest."""
+        return self.connection.server.front_ends
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """See IRequest."""
+        return self.connection.server.paths
+
     def header(self, name: bytes) -> bytes | None:
         """See IRequest."""
         return self.fields.get(name)

@@ -44,6 +44,7 @@ class HttpServer:
     """Serves some front-ends over HTTP.
 
     :param front_ends: all that are served, of every kind. :param wall: seconds since 1970.
+    :ivar front_ends: their names. :ivar paths: of all routes, as declared.
     :ivar heads: of requests over HTTP/1.1, as `Http1Decoder` keeps them.
     :raise RouteConflict: two routes, or two sub-protocols, want the same.
     """
@@ -58,7 +59,9 @@ class HttpServer:
         self.gateway = gateway
         self.settings = settings if settings is not None else HttpSettings()
         front_ends = list(front_ends)
+        self.front_ends = tuple(dict.fromkeys(one.name for one in front_ends))
         self.router = Router(one for one in front_ends if IRequestFrontEnd.providedBy(one))
+        self.paths = frozenset(route.declaration.path for route in self.router.routes)
         self.policy = Policy(self.settings.hosts, self.settings.origins)
         self.web_sockets: dict[str, Any] = {}
         for one in front_ends:

@@ -25,7 +25,7 @@ def test_it_is_a_request_front_end() -> None:
 
 
 def test_its_routes_live_together() -> None:
-    assert len(Router([front_end]).routes) == 5
+    assert len(Router([front_end]).routes) == 6
 
 
 @pytest.mark.parametrize(
