@@ -21,6 +21,7 @@ from rmqgateway_websocket.frames import IncomingMessage, OutgoingMessage, Return
 __all__ = [
     "check_frame",
     "end_transaction",
+    "id_of",
     "incoming",
     "message",
     "peek",
@@ -374,3 +375,10 @@ def reply(event: ReplyArrived, text_bodies: bool) -> tuple[str, IncomingMessage 
     return correlation_id, _incoming(
         event.topic, body, named, text_bodies, event.queue_id, -1, event.born_timestamp, b"", event.store_timestamp
     )
+
+
+def id_of(frame: frames.Frame) -> int | str:
+    """The id that an answer goes to. :raise WireError: there is none."""
+    if frame.id is None:
+        raise WireError("expected an id: the answer has nowhere to go", fatal=False)
+    return frame.id
