@@ -36,7 +36,11 @@ def told(printed: Printed) -> dict[str, list[str]]:
 
 
 def test_clusters_and_what_their_brokers_do(pages: Admin, server: Server, scene: Scene) -> None:
-    page = told(pages.run("!page", "clusters"))
+    def sampled(printed: Printed) -> bool:
+        # A broker samples each second, and has no rates before.
+        return re.search(r"^(putTps|getTransferredTps|getTotalTps) *$", printed.out, re.M) is None
+
+    page = told(pages.until(sampled, "!page", "clusters", seconds=20))
     assert page["clusters"] == [f"{{{server.cluster}=[{server.broker}]}}"]
     assert page["broker"] == [f"{server.broker} 0 {server.broker_address}"]
     assert page["configured"] == [server.broker]
