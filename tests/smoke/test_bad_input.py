@@ -174,6 +174,87 @@ def test_a_full_disk_refuses_sends_and_goes_on_serving(tmp_path: Path) -> None:
         client.close()
 
 
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 40 MB."""
+    (tmp_path / "small").mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(tmp_path / "small")]
+    if shutil.which("mount") is None or subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield tmp_path / "small"
+    subprocess.run(["umount", "--lazy", str(tmp_path / "small")], check=True)
+
+
+def sent_until_refused(client: Client, sent: list[bytes]) -> RemotingCommand:
+    """Send to one queue until the gateway takes no more; what was acknowledged is added to `sent`."""
+    for _ in range(1000):
+        body = b"%d " % len(sent) + random.Random(len(sent)).randbytes(50_000)
+        answer = client.ask(sending(TOPIC, 0, body))
+        if answer.code:
+            return answer
+        sent.append(body)
+    raise AssertionError("more was taken than there is room for")
+
+
+def fill(path: Path) -> None:
+    """Take every page that is left."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def test_a_file_system_without_a_byte_left(small: Path) -> None:
+    """The disk says so itself, at the next segment; then not even an index or a snapshot can be written, nor is there room
+    at a start after a crash."""
+    port, sent = free_port(), list[bytes]()
+    flags = ("--set", "store.segment_bytes=4194304", "--set", "store.disk_limit=1.0")
+
+    def everything(client: Client) -> None:
+        assert bodies(client, 0) == dict(enumerate(sent))
+        fields = {"consumerGroup": "reader", "topic": TOPIC, "queueId": "0"}
+        assert client.ask((RequestCode.QUERY_CONSUMER_OFFSET, fields, b"")).ext_fields["offset"] == "7"
+
+    def refuses(client: Client) -> None:
+        answer = sent_until_refused(client, sent)
+        assert answer.code == ResponseCode.SERVICE_NOT_AVAILABLE
+        assert answer.remark and ("no room" in answer.remark or "disk" in answer.remark), answer.remark
+
+    with running(small, port, *flags) as process:
+        client = Client(port)
+        assert client.ask(sending(TOPIC, 0, b"first")).code == 0
+        sent.append(b"first")
+        assert client.ask(committing("reader", TOPIC, 0, 7)).code == 0
+        refuses(client)
+        assert len(sent) > 200
+        fill(small / "filler")
+        refuses(client)
+        everything(client)
+        process.kill()
+    (small / "log").unlink()
+    with running(small, port, *flags) as process:
+        client = Client(port)
+        everything(client)
+        refuses(client)
+        taken = len(sent)
+        (small / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,size=80m", str(small)], check=True)
+        deadline = time.monotonic() + 20
+        while client.ask(sending(TOPIC, 0, b"room again")).code:
+            assert time.monotonic() < deadline, "there is room, but messages are refused"
+            time.sleep(0.1)
+        sent.append(b"room again")
+        assert len(sent) == taken + 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    with running(small, port, *flags):
+        client = Client(port)
+        everything(client)
+        client.close()
+
+
 def test_an_unwritable_data_directory(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     if os.getuid():
