@@ -107,6 +107,15 @@ def test_names_that_are_none(stage: Stage) -> None:
         refused(client, Code.BAD_TOPIC_NAME, client.send, name, "x")
 
 
+@scenario("send", "receive")
+def test_group_names_that_are_none(stage: Stage) -> None:
+    stage.client().send(TOPIC, "kept")
+    for name in ("a b", "x" * 256, "中文", *(() if stage.kind.names_in_paths else ("a/b",))):
+        client = stage.client()
+        refused(client, Code.BAD_GROUP_NAME, client.receive, name, TOPIC, form=len(name) > 255)
+    assert [message.body for message in stage.client().receive(GROUP, TOPIC)] == ["kept"]
+
+
 @scenario("send", max_message_size=100)
 def test_bodies_have_a_limit(stage: Stage) -> None:
     client = stage.client()
