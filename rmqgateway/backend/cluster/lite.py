@@ -177,5 +177,6 @@ def read_lite_popped(answer: RemotingCommand, broker_name: str) -> list[Popped]:
         )
         # How lite topics are stored is no property that anybody sent.
         message = without_properties(message, b"INNER_MULTI_DISPATCH", b"INNER_MULTI_QUEUE_OFFSET")
-        popped.append(Popped(message, handle, int(count) if count.isdigit() else 0))
+        times = int(count) if count.isdigit() else 0
+        popped.append(Popped(message, handle, times, times > 0))
     return popped

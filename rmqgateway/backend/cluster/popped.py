@@ -23,11 +23,16 @@ MAX_MESSAGES = 1024
 
 
 class Popped(msgspec.Struct, gc=False):
-    """One message. :ivar message: with its real topic. :ivar reconsume_times: attempts before this one."""
+    """One message. :ivar message: with its real topic. :ivar reconsume_times: attempts before this one.
+
+    :ivar retried: the group itself made the last of those. A dead letter that is received from its topic has those of the
+        group that gave it up; this one has one at least.
+    """
 
     message: bytes
     handle: str
     reconsume_times: int
+    retried: bool
 
 
 def read_popped(answer: RemotingCommand, topic: str, broker_name: str, order: bool, lite_topic: str = "") -> list[Popped]:
@@ -59,6 +64,7 @@ def read_popped(answer: RemotingCommand, topic: str, broker_name: str, order: bo
         physical = stored_message.physical_offset(message)
         check_point = find_property(stored_message.properties(message), b"POP_CK")
         times = stored_message.reconsume_times(message)
+        retried = kind != "0"
         if check_point is not None:
             parts = check_point.decode("utf-8", "replace").split(" ")[:8]
             if len(parts) != 8:
@@ -78,11 +84,11 @@ def read_popped(answer: RemotingCommand, topic: str, broker_name: str, order: bo
             if order and counts:
                 count = counts.get(f"{kind}@qo{queue_id}%{offset}", counts.get(key, ""))
                 if count.isdigit() and int(count) > 0:
-                    times = int(count)
+                    times, retried = int(count), True
             handle = make_handle(
                 start_offset, pop_time, invisible, revive, kind, broker_name, queue_id, told, physical, lite_topic
             )
-        popped.append(Popped(message if kind == "0" else with_topic(message, topic), handle, times))
+        popped.append(Popped(message if kind == "0" else with_topic(message, topic), handle, times, retried))
     return popped
 
 

@@ -247,7 +247,7 @@ class Popping(Component):
         for one in popped:
             if tags is not None and find_property(stored_message.properties(one.message), b"TAGS") not in tags:
                 self.background(self._settling.forget(context, command, one.handle), "acknowledging another tag's message")
-            elif one.reconsume_times >= limit:
+            elif one.retried and one.reconsume_times >= limit:
                 self.background(self._settling.bury(context, command, one), "dead-lettering a message")
             elif command.max_bytes and taken and size + len(one.message) > command.max_bytes:
                 self.background(self._settling.give_back(context, command, one.handle), "giving a message back")

@@ -54,15 +54,18 @@ _OWN = "P@"
 
 
 class _Held:
-    """A message in memory. :ivar visible_at: when it may be delivered (again), ms. :ivar serial: of its newest handle."""
+    """A message in memory. :ivar visible_at: when it may be delivered (again), ms. :ivar serial: of its newest handle.
 
-    __slots__ = ("attempt", "message", "offset", "serial", "visible_at")
+    :ivar before: attempts of another group, which gave it up: this one has one at least.
+    """
+
+    __slots__ = ("attempt", "before", "message", "offset", "serial", "visible_at")
 
     def __init__(self, message: bytes, offset: int) -> None:
         self.message = message
         self.offset = offset
         self.visible_at = 0
-        self.attempt = stored_message.reconsume_times(message)
+        self.attempt = self.before = stored_message.reconsume_times(message)
         self.serial = 0
 
 
@@ -214,7 +217,7 @@ class Pulled(Component):
                     if order:
                         break  # what comes later waits for it
                     continue
-                if held.attempt >= limit:
+                if held.attempt > held.before and held.attempt >= limit:
                     held.visible_at = now + 10_000
                     self.background(self._bury(context, consumed, queue, held), "dead-lettering a message")
                     if order:

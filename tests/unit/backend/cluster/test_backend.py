@@ -284,7 +284,7 @@ def test_a_message_of_a_retry_topic_has_its_real_topic_and_is_acknowledged_where
 def test_used_up_attempts_go_to_the_dead_letter_queue_and_other_tags_are_acknowledged() -> None:
     world = World()
     messages = (
-        stored("T", b"dead", 0, 0, times=3),
+        stored("%RETRY%G_T", b"dead", 0, 0, b"POP_CK\x010 1 60000 0 1 broker-a 0 0\x02", times=3),
         stored("T", b"b", 0, 1, b"TAGS\x01b\x02"),
         stored("T", b"a", 0, 2, b"TAGS\x01a\x02"),
     )
@@ -292,11 +292,21 @@ def test_used_up_attempts_go_to_the_dead_letter_queue_and_other_tags_are_acknowl
     reply = world.do(ReceiveMessages("G", "T"))
     assert len(reply.messages) == 2  # the group's retryMaxTimes is 2: three attempts
     back = world.servers[A].last(RequestCode.CONSUMER_SEND_MSG_BACK).ext_fields
-    assert (back["offset"], back["delayLevel"], back["originTopic"]) == ("1000", "-1", "T")
+    assert (back["offset"], back["delayLevel"], back["originTopic"]) == ("1000", "-1", "%RETRY%G_T")
     world.servers[A].codes()
     reply = world.do(ReceiveMessages("G", "T", filter=Filter("a")))
     assert len(reply.messages) == 1
     assert world.servers[A].codes().count(RequestCode.ACK_MESSAGE) == 2  # tag b, and the one without
+
+
+def test_a_dead_letter_can_be_received_whatever_its_attempts_were() -> None:
+    """They were those of the group that gave it up; once it is retried, the broker counts on."""
+    world = World()
+    world.topics["%DLQ%other"] = 1
+    world.servers[A].script[RequestCode.POP_MESSAGE] = lambda _: popped(stored("%DLQ%other", b"dead", times=17))
+    (got,) = world.do(ReceiveMessages("G", "%DLQ%other")).messages
+    assert got.delivery_attempt == 18
+    assert RequestCode.CONSUMER_SEND_MSG_BACK not in world.servers[A].codes()
 
 
 @pytest.mark.parametrize(

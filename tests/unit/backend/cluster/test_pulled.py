@@ -129,6 +129,17 @@ def test_a_message_whose_time_is_over_comes_again_until_it_is_buried() -> None:
     assert world.offsets[0] == 1
 
 
+def test_a_dead_letter_of_another_group_can_be_received() -> None:
+    world = Old()
+    world.queues[0].append(stored("T", b"dead", 0, 0, times=17))
+    (one,) = world.receive(invisible_ms=10_000)
+    assert one.delivery_attempt == 18
+    assert world.buried == []
+    world.advance(10.5, 0.5)
+    assert world.receive() == []
+    assert world.buried == [0]
+
+
 def test_given_back_is_visible_at_once_and_the_old_handle_is_none() -> None:
     world = Old()
     world.put(1, b"a")
