@@ -258,6 +258,7 @@ class IGateway(Interface):
     )
     reactor: Any = Attribute("IReactorTime, and IReactorCore where it is a real one.")
     guarded: bool = Attribute("Whether users exist, so that every command needs a credential.")
+    leaving: bool = Attribute("Whether the process is about to end: all is served still, and clients may be told to come back.")
     meters: Sequence[Any] = Attribute("What was counted: a `rmqgateway.telemetry.metrics.CommandMeter` for each command.")
     passthrough: IPassthrough | None = Attribute(
         "Where Remoting connections go as they are, or None: requests are commands like those of all others."

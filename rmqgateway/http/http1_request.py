@@ -118,7 +118,9 @@ class Http1Request(Request):
 
     def _end_of_head(self) -> bytes:
         connection = self.connection
-        if self.keep_alive and not connection.draining and connection.may_go_on(self):
+        # Who is told before the end meets no connection that is closed just as the next request is on its way.
+        staying = not connection.draining and not connection.server.gateway.leaving
+        if self.keep_alive and staying and connection.may_go_on(self):
             return b"\r\n" if self.minor else b"connection: keep-alive\r\n\r\n"
         self.keep_alive = False
         return b"connection: close\r\n\r\n"

@@ -233,6 +233,19 @@ def test_draining_lets_the_answer_out_and_closes() -> None:
     assert busy.closed
 
 
+def test_before_the_end_each_answer_sends_its_client_elsewhere() -> None:
+    """So that nobody's next request meets a connection that is being closed."""
+    world = World()
+    client, other = world.http(Serves()), world.http(Serves())
+    client.request("GET", "/")
+    world.gateway.leaving = True
+    assert not client.closed
+    answer = client.request("GET", "/")
+    assert (answer.status, answer.header("connection")) == (200, "close")
+    assert client.closed
+    assert other.request("GET", "/").status == 200
+
+
 def test_a_new_client_of_a_draining_gateway_is_sent_away() -> None:
     world = World()
     client = world.http(Serves())
