@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from rmqgateway.backend.cluster.component import Component, Core
 from rmqgateway.backend.cluster.configs import group_of, topic_of
+from rmqgateway.backend.local.names import check_group
 from rmqgateway.commands.administering import GroupConfig, TopicConfig
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
@@ -99,7 +100,11 @@ class Metadata(Component):
         return self._topics.cached(topic)
 
     def group(self, group: str) -> Deferred[GroupConfig]:
-        """A group's configuration; a group that brokers do not know yet has RocketMQ's defaults."""
+        """A group's configuration; a group that brokers do not know yet has RocketMQ's defaults.
+
+        :raise GatewayError: BAD_GROUP_NAME: brokers would say that there is no such group, and never can there be one.
+        """
+        check_group(group)
         return self._groups.get(group)
 
     def cached_group(self, group: str) -> GroupConfig | None:

@@ -185,6 +185,15 @@ def test_a_topic_is_created_where_brokers_do_so_by_themselves() -> None:
         assert world.do(QueryRoute(own, create=True)).code is Code.TOPIC_NOT_FOUND
 
 
+@pytest.mark.parametrize("group", ["a b", "a/b", "x" * 256, "中文", ""])
+def test_of_groups_that_cannot_be_no_broker_is_asked(group: str) -> None:
+    world = World()
+    world.topics["T"] = 8
+    asked = len(world.servers[A].asked)
+    assert world.do(ReceiveMessages(group, "T")).code is Code.BAD_GROUP_NAME
+    assert len(world.servers[A].asked) == asked
+
+
 def test_a_broker_that_is_going_has_not_looked_at_a_send() -> None:
     world = World(brokers=(A, B))
     for address in (A, B):
