@@ -48,6 +48,10 @@ LEFT_OUT: dict[str, str] = {
 
 #: What RocketMQ does otherwise, by scenario: the drivers, and what it does. They run, and must fail.
 ANSWERED_OTHERWISE: dict[str, tuple[tuple[str, ...], str]] = {
+    "test_group_names_that_are_none": (
+        ("remoting",),
+        "a broker looks for the group, whatever its name is: SUBSCRIPTION_GROUP_NOT_EXIST (26)",
+    ),
     "test_handles_that_are_none": (
         ("commands", "remoting", "grpc", "grpcweb", "http"),
         "a broker that no name server knows may come back: that is told as unavailable, not as a bad handle; "
