@@ -24,6 +24,8 @@ __all__ = ["ShownMessage", "event_out", "message_out", "raw_headers"]
 _MOST_REMEMBERED = 64 * 1024
 _HANDLE = "~"
 _HANDLE_FIELD = b'"receipt_handle":"~"'
+#: A message that has no properties but these.
+_PLAIN = frozenset({"UNIQ_KEY", "TAGS", "WAIT"})
 _NOT_USERS = SYSTEM_PROPERTIES | {"__SHARDINGKEY"}
 _only_users = _NOT_USERS.isdisjoint
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
@@ -60,6 +62,21 @@ def message_out(
                 else:
                     fields["body_base64"] = base64.b64encode(body).decode()
     get = named.get
+    if named.keys() <= _PLAIN and not transaction and not problem:
+        return MessageOut(  # the usual case: nothing else can be said of it
+            message_id=get("UNIQ_KEY", ""),
+            receipt_handle=receipt_handle,
+            topic=stored.topic.decode("utf-8", "replace"),
+            tag=get("TAGS", ""),
+            queue_id=stored.queue_id,
+            queue_offset=stored.queue_offset,
+            born_at=stored.born_timestamp,
+            born_host=host_text(stored.born_host)[0],
+            stored_at=stored.store_timestamp,
+            delivery_attempt=delivery_attempt,
+            checks=checks,
+            **fields,
+        )
     if "REPLY_TO_CLIENT" in named and get("MSG_TYPE") != "reply":
         address = ReplyAddress(
             f"{get('CLUSTER', 'DefaultCluster')}_REPLY_TOPIC",

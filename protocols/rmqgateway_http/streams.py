@@ -126,6 +126,7 @@ class Stream:
         self._high = service.settings.stream_bytes
         self._number = 0
         self._listed = self._last = ""
+        self._beginning = self._blanks = ""  # of `_last`: what comes before its last part, and that with nothing said
         self._listed_count = 0
         self._written: deque[tuple[float, int]] = deque()  # (when, number) of what ack=auto has yet to acknowledge
         self._settle_call: Deadline | None = None
@@ -213,7 +214,17 @@ class Stream:
                 self._listed = append_handle(self._listed, self._last, before)
                 self._last = before
             self._listed_count = len(handles)
-        self._listed = append_handle(self._listed, self._last, shown)
+        beginning = self._beginning
+        end = shown[len(beginning) :] if beginning and self._listed and shown.startswith(beginning) else ""
+        if end and "~" not in end and shown != self._last:
+            # As `append_handle`, for the next message of the same receive and queue.
+            self._listed += self._blanks + end
+        else:
+            self._listed = append_handle(self._listed, self._last, shown)
+            cut = shown.rfind("~") + 1
+            alike = 0 < cut < len(shown) and "~~" not in shown and shown[0] not in "=~"
+            self._beginning = shown[:cut] if alike else ""
+            self._blanks = "," + "~" * shown.count("~")
         self._last = shown
         self._listed_count += 1
         return self._listed
