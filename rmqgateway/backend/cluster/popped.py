@@ -70,6 +70,8 @@ def read_popped(answer: RemotingCommand, topic: str, broker_name: str, order: bo
             if len(parts) != 8:
                 raise WireError(f"a popped message's POP_CK: expected 8 parts, got {len(parts)}", fatal=False)
             handle = f"{' '.join(parts)} {physical}" + (f" {lite_topic}" if lite_topic else "")
+            # Brokers give what waited in a retry topic its own topic back.
+            retried = retried or parts[4] != "0"
         else:
             start_offset = firsts.setdefault(key, offset)
             told = offset

@@ -281,10 +281,11 @@ def test_a_message_of_a_retry_topic_has_its_real_topic_and_is_acknowledged_where
     assert world.servers[A].last(RequestCode.ACK_MESSAGE).ext_fields["topic"] == "%RETRY%G+T"
 
 
-def test_used_up_attempts_go_to_the_dead_letter_queue_and_other_tags_are_acknowledged() -> None:
+@pytest.mark.parametrize("topic", ["T", "%RETRY%G_T"])
+def test_used_up_attempts_go_to_the_dead_letter_queue_and_other_tags_are_acknowledged(topic: str) -> None:
     world = World()
     messages = (
-        stored("%RETRY%G_T", b"dead", 0, 0, b"POP_CK\x010 1 60000 0 1 broker-a 0 0\x02", times=3),
+        stored(topic, b"dead", 0, 0, b"POP_CK\x010 1 60000 0 1 broker-a 0 0\x02", times=3),
         stored("T", b"b", 0, 1, b"TAGS\x01b\x02"),
         stored("T", b"a", 0, 2, b"TAGS\x01a\x02"),
     )
