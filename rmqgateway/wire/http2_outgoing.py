@@ -255,6 +255,11 @@ class Outgoing:
         return bool(self._out or (self._ready and self._send_window > 0))
 
     @property
+    def only_acknowledges(self) -> bool:
+        """Whether ``bytes_to_send`` has answers to control frames (PING, SETTINGS) and nothing else."""
+        return len(self._out) == self._control_frames > 0 and not self._ready
+
+    @property
     def queued_bytes(self) -> int:
         """Data of all streams that waits for its turn or for windows."""
         return self._queued

@@ -458,3 +458,42 @@ def _http2() -> Any:
     from rmqgateway.recognition import Found
 
     return Found.HTTP_2
+
+
+def test_an_answer_to_a_ping_leaves_with_that_to_a_request_if_this_comes_soon() -> None:
+    """Clients of gRPC send a PING with nearly every call: a write of its own for each would cost half as much again."""
+    served = Serves(lambda request: None)
+    client = Http2Client(World(), served)
+    client.h2.ping(b"12345678")
+    client.protocol.dataReceived(client.h2.data_to_send())
+    assert client.transport.take(), "nothing else is expected to leave soon"
+
+    client.h2.send_headers(1, FIELDS, True)
+    client.h2.ping(b"abcdefgh")
+    client.protocol.dataReceived(client.h2.data_to_send())
+    assert not client.transport.value()
+    client.world.advance(0.002, 0.001)
+    (request,) = served.requests
+    request.respond(200, PLAIN, b"yes")
+    data = client.transport.take()
+    assert data.index(b"abcdefgh") < data.index(b"yes"), "and first"
+    client.world.advance(0.01, 0.001)
+    assert not client.transport.value()
+
+    client.h2.send_headers(3, FIELDS, True)
+    client.h2.ping(b"ABCDEFGH")
+    client.protocol.dataReceived(client.h2.data_to_send())
+    client.world.advance(0.004, 0.001)
+    assert not client.transport.value()
+    client.world.advance(0.002, 0.001)
+    assert b"ABCDEFGH" in client.transport.take(), "a request that waits long does not hold it up"
+
+
+def test_a_connection_that_goes_leaves_no_answer_to_a_ping_behind() -> None:
+    client = Http2Client(World(), Serves(lambda request: None))
+    client.h2.send_headers(1, FIELDS, True)
+    client.h2.ping(b"abcdefgh")
+    client.protocol.dataReceived(client.h2.data_to_send())
+    client.protocol.connectionLost()
+    assert client.protocol._acknowledge_call is None
+    client.world.advance(0.1)
