@@ -33,14 +33,10 @@ class GrpcCall(RequestRpc):
         method = methods.get(path, UNKNOWN)
         RequestRpc.__init__(self, api, request, method)
         fields = request.fields
-        context = request.context
         try:
             if b"grpc-encoding" in fields and fields[b"grpc-encoding"] != IDENTITY:
                 self._decoder_of(fields[b"grpc-encoding"])
-            if b"grpc-timeout" in fields:
-                self.begin(context.session, context.trace)
-            else:
-                self.context = context
+            self.begin_in(request.context)
         except GrpcError as error:
             self.close(error.status, error.message)
             return

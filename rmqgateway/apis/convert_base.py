@@ -65,7 +65,9 @@ def prefixed(data: bytes) -> bytes:
 def varint(value: int) -> bytes:
     """A number of at least 0 as protobuf writes it."""
     if value < 128:
-        return bytes((value,))
+        return _LENGTHS[value]
+    if value < 16384:
+        return bytes((value & 127 | 128, value >> 7))
     parts = bytearray()
     while value > 127:
         parts.append(value & 127 | 128)

@@ -153,12 +153,15 @@ class Rpc:
 
     def begin(self, session: ISession, trace: str) -> None:
         """The call's metadata are there. :raise GrpcError: its deadline is none."""
-        fields = self.fields
-        timeout = fields.get(b"grpc-timeout")
+        self.begin_in(Context(session, trace=trace))
+
+    def begin_in(self, context: Context) -> None:
+        """As `begin`, in a context that is this call's alone."""
+        self.context = context
+        timeout = self.fields.get(b"grpc-timeout")
         if timeout is not None:
-            self.deadline = self.api.seconds() + decode_timeout(timeout)
+            context.deadline = self.deadline = self.api.seconds() + decode_timeout(timeout)
             self.api.deadlines.add(self, self.deadline)
-        self.context = Context(session, None, self.deadline, trace)
 
     def identify(self) -> None:
         """Who calls. :raise Refusal: CLIENT_ID_REQUIRED, UNAUTHORIZED."""

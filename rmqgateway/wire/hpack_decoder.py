@@ -8,6 +8,7 @@ is answered from there.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rmqgateway.errors import WireError
 from rmqgateway.wire.hpack_huffman import huffman_decode
@@ -23,6 +24,11 @@ _PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path", b":protoco
 _valid_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 # RFC 9113 section 8.2.1: no NUL, CR or LF, no white space at either end.
 _valid_value = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])").fullmatch
+
+#: Up to so many coded bytes a string may be one that comes again and again: names, versions, languages. What is new with
+#: each request (ids, signatures) is longer.
+_SHORT = 20
+_decode_short = lru_cache(512)(huffman_decode)
 
 _CACHED_BLOCKS = 16
 _CACHED_BLOCK_SIZE = 512
@@ -265,5 +271,6 @@ def _string(block: bytes, pos: int, first: int) -> tuple[bytes, int]:
     if end > len(block):
         raise WireError("HPACK: a string is longer than its block")
     if first >= 0x80:
-        return huffman_decode(block[pos:end]), end
+        coded = block[pos:end]
+        return (_decode_short(coded) if length <= _SHORT else huffman_decode(coded)), end
     return block[pos:end], end

@@ -30,7 +30,7 @@ def decode_properties(data: bytes) -> dict[str, str]:
     properties: dict[str, str] = {}
     for item in text.split("\x02"):
         name, _, value = item.partition("\x01")
-        if name and value:
+        if value and name:
             properties[name] = value
     return properties
 
