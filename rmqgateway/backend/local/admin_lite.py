@@ -8,7 +8,7 @@ from rmqgateway.backend.local import names
 from rmqgateway.backend.local.admin_progress import AdminProgress
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.groups import Groups
-from rmqgateway.backend.local.lite import WILDCARD, LiteTopics
+from rmqgateway.backend.local.lite import WILDCARD, LiteTopics, expiration
 from rmqgateway.backend.local.offsets import Offsets
 from rmqgateway.backend.local.popping import Popping
 from rmqgateway.backend.local.queues import Topic
@@ -34,11 +34,9 @@ from rmqgateway.message import MessageType
 
 __all__ = ["AdminLite"]
 
-#: Attributes: of a group, its parent topic; of a parent, minutes.
+#: Attribute of a group: its parent topic.
 _BOUND_TO = "lite.bind.topic"
-_EXPIRATION = "lite.topic.expiration"
 _MAX_NAMED = 10_000
-_PREFIX = names.lite_topic("", "")[:-1]
 
 
 class AdminLite(Component):
@@ -82,11 +80,11 @@ class AdminLite(Component):
             offsets += len(topics)
             in_flight += sum(
                 self._popping.unsettled(group, topic, 0) > 0
-                for topic in map(self._topics.get, filter(_is_lite, topics))
+                for topic in map(self._topics.get, filter(names.lite_parent, topics))
                 if topic is not None
             )
         parents = {
-            topic.name: _expiration(topic)
+            topic.name: expiration(topic)
             for topic in self._topics.by_name.values()
             if topic.config.message_type is MessageType.LITE or topic.name in counts
         }
@@ -110,7 +108,7 @@ class AdminLite(Component):
         counts = self._counts()
         return ParentTopicInformation(
             parent.name,
-            _expiration(parent),
+            expiration(parent),
             self._groups_of(parent.name),
             counts.get(parent.name, 0),
             sum(counts.values()),
@@ -204,9 +202,10 @@ class AdminLite(Component):
     def _counts(self) -> dict[str, int]:
         """How many lite topics there are, by parent."""
         counts: dict[str, int] = {}
-        for name in filter(_is_lite, self._topics.by_name):
-            parent = _parent_of(name)
-            counts[parent] = counts.get(parent, 0) + 1
+        for name in filter(names.lite_parent, self._topics.by_name):
+            if not self._lite.is_orphan(name):
+                parent = names.lite_parent(name)
+                counts[parent] = counts.get(parent, 0) + 1
         return counts
 
     def _groups_of(self, parent: str) -> tuple[str, ...]:
@@ -221,7 +220,7 @@ class AdminLite(Component):
         if bound:
             return [bound]
         found = {topic for name, topic, _ in self._lite.by_client if name == group}
-        found.update(map(_parent_of, filter(_is_lite, self._offsets.topics_of(group))))
+        found.update(map(names.lite_parent, filter(names.lite_parent, self._offsets.topics_of(group))))
         if not found:
             raise GatewayError(Code.BAD_REQUEST, f"group {group} has no lite topics")
         return sorted(found)
@@ -259,17 +258,3 @@ class AdminLite(Component):
         lag = self._lag(group, parent, lite_topic)
         count, since = (0, -1) if lag is None else (lag.count, lag.since)
         return LiteGroupInformation(group, parent, lite_topic, count, since, found[1])
-
-
-def _is_lite(topic: str) -> bool:
-    return topic.startswith(_PREFIX)
-
-
-def _parent_of(topic: str) -> str:
-    return topic[len(_PREFIX) :].rpartition("$")[0]
-
-
-def _expiration(topic: Topic) -> int:
-    """Minutes, or -1: never."""
-    text = topic.config.attributes.get(_EXPIRATION, "")
-    return int(text) if len(text) < 10 and text.isascii() and text.isdigit() else -1

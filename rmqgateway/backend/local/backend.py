@@ -22,6 +22,7 @@ from rmqgateway.backend.local.delays import Delays
 from rmqgateway.backend.local.forbidden import Forbidden
 from rmqgateway.backend.local.groups import Groups
 from rmqgateway.backend.local.lite import LiteTopics
+from rmqgateway.backend.local.lite_expiry import LiteExpiry
 from rmqgateway.backend.local.locks import Locks
 from rmqgateway.backend.local.nameserver import NameServer
 from rmqgateway.backend.local.notifications import Notifications
@@ -136,6 +137,7 @@ class LocalBackend:
             self.writer,
             self.delays,
             self.lite,
+            LiteExpiry(core, self.topics, self.lite),
             self.producing,
             self.sending_back,
             self.waits,

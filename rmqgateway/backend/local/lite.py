@@ -31,11 +31,13 @@ from rmqgateway.interfaces import ISession
 from rmqgateway.message import MessageType
 from rmqgateway.wire.request_codes import ResponseCode
 
-__all__ = ["WILDCARD", "LiteSubscription", "LiteTopics"]
+__all__ = ["WILDCARD", "LiteSubscription", "LiteTopics", "expiration"]
 
 _log = Logger()
 _CHANGES = ("PARTIAL_ADD", "PARTIAL_REMOVE", "COMPLETE_ADD", "COMPLETE_REMOVE")
 _MAX_NAME = 64
+#: Attribute of a parent: minutes.
+_EXPIRATION = "lite.topic.expiration"
 # Attributes of groups.
 _QUOTA = "lite.sub.client.quota"
 _MODEL = "lite.sub.model"
@@ -64,10 +66,12 @@ class LiteTopics(Component):
     """Which lite topics there are, and who wants them.
 
     :ivar by_client: by (group, parent topic, client id).
+    :ivar on_orphans: is told the topics behind lite topics of a parent that was deleted.
     :ivar reset: what receives from a queue of (group, topic) is to forget what was in flight and go on from an offset.
     """
 
     reset: Callable[[str, Topic, int, int], None]
+    on_orphans: Callable[[list[str]], None]
 
     def __init__(self, core: Core, topics: Topics, groups: Groups, offsets: Offsets) -> None:
         super().__init__(core)
@@ -76,6 +80,8 @@ class LiteTopics(Component):
         self._offsets = offsets
         #: The names of a parent's lite topics, known of those that a wildcard group receives from.
         self._all: dict[str, dict[str, None]] = {}
+        #: The topics behind lite topics that were sent to of late, in two generations (`forget_sent`).
+        self._sent: tuple[set[str], set[str]] = (set(), set())
         self.by_client: dict[tuple[str, str, str], LiteSubscription] = {}
         topics.on_delete.append(self._topic_deleted)
 
@@ -89,7 +95,17 @@ class LiteTopics(Component):
 
     def find(self, parent: str, lite_topic: str) -> Topic | None:
         """The topic behind a lite topic, None if nothing was sent to it yet."""
-        return self._topics.get(names.lite_topic(parent, lite_topic))
+        name = names.lite_topic(parent, lite_topic)
+        found = self._topics.get(name)
+        return None if found is None or self.is_orphan(name) else found
+
+    def is_orphan(self, name: str) -> bool:
+        """Whether a topic is behind a lite topic whose parent was deleted; one of the same name made later is another."""
+        parent_name = names.lite_parent(name)
+        if not parent_name:
+            return False
+        topic, parent = self._topics.get(name), self._topics.get(parent_name)
+        return topic is not None and (parent is None or parent.number > topic.number)
 
     def ensure(self, parent: Topic, lite_topic: str) -> Topic | Deferred[Topic]:
         """The topic behind a lite topic, made if need be.
@@ -97,29 +113,49 @@ class LiteTopics(Component):
         :raise GatewayError: BAD_TOPIC_NAME, STORE_FULL.
         """
         _check(lite_topic)
-        made = self._topics.ensure(TopicConfig(names.lite_topic(parent.name, lite_topic), 1, 1))
+        name = names.lite_topic(parent.name, lite_topic)
+        if self.is_orphan(name):
+            self.drop(name)
+        made = self._topics.ensure(TopicConfig(name, 1, 1))
         if isinstance(made, Deferred):
             return made.addCallback(self._made, parent, lite_topic)
+        self._sent[0].add(name)
         return made
+
+    def drop(self, name: str) -> None:
+        """Delete the topic behind a lite topic."""
+        self._topics.delete(name).addErrback(
+            lambda failure: _log.failure("a lite topic that is over was not deleted", failure)
+        )
 
     def _made(self, topic: Topic, parent: Topic, lite_topic: str) -> Topic:
         """Who waits at the parent may have waited for this one."""
+        self._sent[0].add(topic.name)
         if parent.name in self._all:
             self._all[parent.name][lite_topic] = None
         for waiter in list(parent.waiting):
             waiter.wake()
         return topic
 
-    def _topic_deleted(self, parent: Topic) -> None:
+    def was_sent_to(self, name: str) -> bool:
+        """Whether messages may be on their way to the topic behind a lite topic."""
+        return name in self._sent[0] or name in self._sent[1]
+
+    def forget_sent(self) -> None:
+        """What was sent to before the last call of this is stored by now."""
+        self._sent = (set(), self._sent[0])
+
+    def _topic_deleted(self, topic: Topic) -> None:
         """A parent's lite topics go with it; nobody could delete them by name."""
-        self._all.pop(parent.name, None)
-        if parent.name.startswith(names.LITE_PREFIX) or not self.takes_lite(parent):
-            return
-        start = names.lite_topic(parent.name, "")
-        for name in [name for name in self._topics.by_name if name.startswith(start)]:
-            self._topics.delete(name).addErrback(
-                lambda failure: _log.failure("a lite topic was not deleted with its parent", failure)
-            )
+        parent = names.lite_parent(topic.name)
+        if parent:
+            known = self._all.get(parent)
+            if known is not None:
+                known.pop(names.lite_name(topic.name), None)
+        elif self.takes_lite(topic):
+            self._all.pop(topic.name, None)
+            start = names.lite_topic(topic.name, "")
+            self.on_orphans([name for name in self._topics.by_name if name.startswith(start)])
 
     def wanted(self, group: str, parent: str, client_id: str, asked: Iterable[str]) -> list[str] | None:
         """The lite topics that a receive looks into; None: it is no receive of lite topics."""
@@ -143,7 +179,7 @@ class LiteTopics(Component):
         known = self._all.get(parent)
         if known is None:
             start = names.lite_topic(parent, "")
-            found = [name for name in self._topics.by_name if name.startswith(start)]
+            found = [name for name in self._topics.by_name if name.startswith(start) and not self.is_orphan(name)]
             known = self._all[parent] = dict.fromkeys(map(names.lite_name, found))
         return known
 
@@ -251,6 +287,12 @@ class LiteTopics(Component):
             subscription.sessions.pop(session.number, None)
             if not subscription.sessions:
                 del self.by_client[key]
+
+
+def expiration(parent: Topic) -> int:
+    """After how many minutes a lite topic without messages goes, or -1: never."""
+    text = parent.config.attributes.get(_EXPIRATION, "")
+    return int(text) if len(text) < 10 and text.isascii() and text.isdigit() else -1
 
 
 def _is_true(group: GroupConfig, attribute: str) -> bool:

@@ -177,6 +177,11 @@ def lite_name(topic: str) -> str:
     return topic.rpartition("$")[2]
 
 
+def lite_parent(topic: str) -> str:
+    """The parent of the lite topic that a topic of `lite_topic` is behind, or "": it is behind none."""
+    return topic[len(LITE_PREFIX) + 1 :].rpartition("$")[0] if topic.startswith(LITE_PREFIX + "$") else ""
+
+
 def is_lite_name(name: str) -> bool:
     """Whether a lite topic may be called so."""
     return _VALID_LITE(name) is not None

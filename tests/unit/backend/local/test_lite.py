@@ -10,7 +10,6 @@ from rmqgateway.commands import (
     ChangeInvisibleDuration,
     CreateGroups,
     CreateTopics,
-    DeleteTopic,
     GroupConfig,
     ListTopics,
     LiteOffset,
@@ -286,21 +285,3 @@ def test_messages_of_several_lite_topics_are_acknowledged_together(world: World,
     assert [one.code for one in settled.results] == ["", "", ""]
     world.advance(11)
     assert bodies(receive(world, session)) == []
-
-
-def test_lite_topics_go_with_their_parent(world: World, session: TestSession) -> None:
-    world.execute(session, CreateTopics((TopicConfig("parent2", message_type=MessageType.LITE),)))
-    sync(world, session, "PARTIAL_ADD", "a")
-    send(world, session, "old", "a")
-    send(world, session, "other", "b")
-    properties = encode_properties({"__LITE_TOPIC": "a"})
-    world.execute(session, SendMessages("parent2", (Message(b"kept", properties),)))
-    world.execute(session, DeleteTopic(PARENT))
-    world = world.crash()
-    session = world.session()
-    assert [name for name in world.backend.topics.by_name if "LMQ" in name] == ["%LMQ%$parent2$a"]
-    world.execute(session, CreateTopics((TopicConfig(PARENT, 4, 4, message_type=MessageType.LITE),)))
-    sync(world, session, "PARTIAL_ADD", "a")
-    assert bodies(receive(world, session)) == []
-    send(world, session, "new", "a")
-    assert bodies(receive(world, session)) == ["new"]
