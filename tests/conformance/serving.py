@@ -68,6 +68,8 @@ def serve(front_ends: Sequence[Any]) -> None:
     class Gateway:
         """As much of one as HTTP needs."""
 
+        leaving = False
+
         def __init__(self) -> None:
             self.outbox = Outbox()
             self.reactor = reactor
