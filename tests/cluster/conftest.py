@@ -18,7 +18,7 @@ from tests.interop.toolchain import missing  # noqa: E402
 
 #: Each of a broker's threads holds a buffer outside the heap for the greatest message: by default 4 MB, and with so many plays
 #: at once they run out of it.
-_SETTINGS = {**BROKER_SETTINGS, "maxMessageSize": str(256 << 10)}
+_SETTINGS = {**BROKER_SETTINGS, "maxMessageSize": str(256 << 10), "enableMixedMessageType": "true"}
 
 
 #: The newest release of 4.9 whose broker is published.

@@ -45,7 +45,9 @@ class ClusterStage(Stage):
     def make(self, what: str) -> None:
         """What an administrator makes: the scenarios' topic, for transactions, or their group."""
         operator = CommandsDriver(self.world)
-        if what == "topic":
+        if what == "mixed topic":
+            operator.execute(CreateTopics((TopicConfig(f"orders{self._suffix}", 8, 8, message_type=MessageType.MIXED),)))
+        elif what == "topic":
             operator.execute(CreateTopics((TopicConfig(f"orders{self._suffix}", 8, 8, message_type=MessageType.TRANSACTION),)))
         else:
             operator.execute(CreateGroups((GroupConfig(f"group{self._suffix}"),)))

@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 
+from rmqgateway.wire.request_codes import RequestCode
 from tests.cluster.drivers import FRONT_ENDS
-from tests.cluster.left_out import ANSWERED_OTHERWISE, LEFT_OUT, MADE_BEFORE
+from tests.cluster.left_out import ANSWERED_OTHERWISE, LEFT_OUT, MADE_BEFORE, SWITCHED_OFF
 from tests.cluster.playing import judge, play_all
+from tests.cluster.real_time import COUNTERPARTS
 from tests.cluster.stage import ClusterStage
 from tests.cluster.world import ClusterGateway
 from tests.contract import test_clients, test_popping, test_producing, test_pulling
 from tests.contract.driver import Driver
 from tests.contract.driver_commands import CommandsDriver
 from tests.contract.drivers import SCENARIOS
+from tests.interop.apache import Apache
+from tests.interop.cluster import ask
 
 Name = tuple[str, str]
 
@@ -37,7 +41,7 @@ _AT_ONCE = 60
 
 @pytest.fixture(scope="module")
 def outcomes(
-    request: pytest.FixtureRequest, gateway: ClusterGateway, second_gateway: ClusterGateway
+    request: pytest.FixtureRequest, apache: Apache, gateway: ClusterGateway, second_gateway: ClusterGateway
 ) -> dict[Name, BaseException | None]:
     """What became of each scenario that was asked for."""
     wanted = [
@@ -50,9 +54,19 @@ def outcomes(
         stage = ClusterStage([gateway, second_gateway], _DRIVERS[name[1]])
         for made in MADE_BEFORE.get(name[0], ()):
             stage.make(made)
-        _FUNCTIONS[name[0]](stage)
+        COUNTERPARTS.get(name[0], _FUNCTIONS[name[0]])(stage)
 
-    return play_all(wanted, one, _AT_ONCE)
+    def switch(setting: str, on: bool) -> None:
+        ask(apache.broker_address, RequestCode.UPDATE_BROKER_CONFIG, {}, f"{setting}={str(on).lower()}".encode())
+
+    found = play_all([name for name in wanted if name[0] not in SWITCHED_OFF], one, _AT_ONCE)
+    for scenario, setting in SWITCHED_OFF.items():
+        switch(setting, False)
+        try:
+            found.update(play_all([name for name in wanted if name[0] == scenario], one, _AT_ONCE))
+        finally:
+            switch(setting, True)
+    return found
 
 
 @pytest.mark.parametrize("name", _NAMES, ids="-".join)
@@ -69,3 +83,5 @@ def test_what_is_left_out_is_listed() -> None:
     assert {scenario for scenario, _ in _NAMES} == set(SCENARIOS) - set(LEFT_OUT)
     assert {(scenario, name) for scenario, (names, _) in ANSWERED_OTHERWISE.items() for name in names} <= set(_NAMES)
     assert set(MADE_BEFORE) <= set(_FUNCTIONS)
+    assert set(SWITCHED_OFF) <= set(SCENARIOS) - set(LEFT_OUT)
+    assert set(COUNTERPARTS) <= set(SCENARIOS) - set(LEFT_OUT)

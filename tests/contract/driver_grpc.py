@@ -222,7 +222,15 @@ class GrpcDriver(Putting):
         settings = v2.Settings(client_type=v2.PRODUCER, publishing=publishing, request_timeout=_duration(3000))
         self._telemetry = self._start("Telemetry", service.TelemetryCommand(settings=settings), last=False)
         self._told = 0
-        assert self._told_commands()[0].settings.publishing.topics
+        told: list[service.TelemetryCommand] = []
+
+        def look() -> bool:
+            told.extend(self._told_commands())
+            return bool(told)
+
+        # A world that is not in memory takes its time.
+        getattr(self.world, "until", lambda done: done())(look)
+        assert told[0].settings.publishing.topics
 
     def _told_commands(self) -> list[service.TelemetryCommand]:
         assert self._telemetry is not None, "there is no stream to be told by"
