@@ -35,11 +35,12 @@ class Place:
 
     :ivar waiting: the receives that wait, oldest first. :ivar turn: the queue that the next receive begins with.
     :ivar polling: by queue id (-1: any), the receives that have waited.
+    :ivar retries: the topics where pop retries and pull retries of the group wait.
     :ivar caught: of each queue, what its maximum offset was when the group had looked at everything below it.
     :ivar due_at: when `DueTimes` wakes it (ms), or 0.
     """
 
-    __slots__ = ("_retries", "caught", "due_at", "group", "owner", "polling", "popped", "topic", "turn", "waiting")
+    __slots__ = ("caught", "due_at", "group", "owner", "polling", "popped", "retries", "topic", "turn", "waiting")
 
     def __init__(self, owner: Popping, group: str, topic: Topic) -> None:
         self.owner = owner
@@ -52,7 +53,7 @@ class Place:
         self.turn = 0
         self.due_at = 0
         self.caught: list[int] = []
-        self._retries = (names.pop_retry_topic(group, topic.name), names.retry_topic(group))
+        self.retries = (names.pop_retry_topic(group, topic.name), names.retry_topic(group))
 
     def queue(self, queue_id: int, init_mode: InitMode) -> PopQueue:
         found = self.popped.get(queue_id)
@@ -66,7 +67,7 @@ class Place:
         """Every topic that a receive here gets messages from: its own, and where its retries wait."""
         found = [self.topic]
         by_name = self.owner.topics.by_name
-        for name in self._retries:
+        for name in self.retries:
             topic = by_name.get(name)
             if topic is not None:
                 found.append(topic)
@@ -78,7 +79,7 @@ class Place:
         if (self.popped.first_due <= now or self.caught != max_offsets) and not self._has_caught_up(now, max_offsets):
             return False
         by_name = self.owner.topics.by_name
-        for name in self._retries:
+        for name in self.retries:
             if name in by_name:
                 return not self.has_work(now)
         return True

@@ -251,8 +251,10 @@ class Popping(Component):
         group, place = receive.command.group, receive.place
         if isinstance(place, LitePlace):
             return [(NORMAL_TOPIC, self.place(group, topic)) for topic in place.lite_topics()]
-        self._bring_pull_retries(group, place)
-        retry = self.topics.get(names.pop_retry_topic(group, receive.command.topic))
+        of_pop, of_pull = place.retries
+        if of_pull in self.topics.by_name:
+            self._bring_pull_retries(group, place)
+        retry = self.topics.get(of_pop)
         if retry is None or receive.command.queue_id >= 0:
             return [(NORMAL_TOPIC, place)]
         return [(RETRY_TOPIC_V2, self.place(group, retry)), (NORMAL_TOPIC, place)]
@@ -601,6 +603,11 @@ class Popping(Component):
             self.state.reset(group, topic.number, queue_id, offset)
             for place in self._waiting_at(group, topic):
                 place.wake()
+
+    def forget(self, group: str, topic: Topic) -> None:
+        """The group has never received from this topic."""
+        self.state.dropped(group, topic.number)
+        self._places.pop((group, topic.number), None)
 
     def in_flight(self, group: str, topic: Topic, queue_id: int) -> int | None:
         """How many messages of a queue are in flight in a group; None if it does not receive from it."""
