@@ -13,7 +13,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 from zlib import crc32
 
@@ -26,7 +26,7 @@ from rmqgateway.backend.store.directory import StoreDirectory
 from rmqgateway.backend.store.disk import Disk
 from rmqgateway.backend.store.durable_queue import DurableQueue, timestamp_of
 from rmqgateway.backend.store.housekeeping import Housekeeping
-from rmqgateway.backend.store.interfaces import IMessageStore, Keeper, Scope
+from rmqgateway.backend.store.interfaces import IMessageStore, Scope
 from rmqgateway.backend.store.metadata import LogMetadata
 from rmqgateway.backend.store.records import (
     DROP,
@@ -38,6 +38,7 @@ from rmqgateway.backend.store.records import (
     pack_segment_header,
 )
 from rmqgateway.backend.store.recovery import Recovery, rebuild_index
+from rmqgateway.backend.store.registrations import Registrations
 from rmqgateway.backend.store.segment import Log, Segment
 from rmqgateway.backend.store.settings import StoreSettings
 from rmqgateway.backend.store.sidecar import KeyTable, Sidecar
@@ -69,7 +70,7 @@ _COMMIT_TIMES = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0)
 
 
 @implementer(IMessageStore)
-class DurableStore:
+class DurableStore(Registrations):
     """See IMessageStore.
 
     :param path: the directory.
@@ -91,6 +92,7 @@ class DurableStore:
         disk: Disk | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__()
         self.settings = settings if settings is not None else StoreSettings()
         self.reactor = reactor
         self.disk = disk if disk is not None else Disk()
@@ -103,11 +105,6 @@ class DurableStore:
         self.is_full = False
         self.scope: Scope | None = None
         self.refusal: str | None = "the store is not open"
-        self.restore: dict[int, Callable[[bytes], None]] = {}
-        self.apply: dict[int, Callable[[bytes], None]] = {}
-        self.snapshot: dict[int, Callable[[], Iterable[bytes]]] = {}
-        self.keepers: list[Keeper] = []
-        self.on_message: Callable[[int, int, int, memoryview], None] | None = None
         self.log = Log(self.disk, self.settings.read_ahead_bytes, self.settings.index_files)
         self.queues: dict[int, DurableQueue] = {}
         self.dropped: dict[int, int] = {}
@@ -127,7 +124,6 @@ class DurableStore:
         self.recent_floor = 0
         self._pending: deque[Group] = deque()
         self._under_way: Group | None = None
-        self._opened = False
         self._closing: Deferred[None] | None = None
         self._next: tuple[Segment, threading.Event, list[BaseException]] | None = None
         self._unsynced: list[Segment] = []
@@ -139,26 +135,6 @@ class DurableStore:
         self._longest = 0.0
 
     # Opening and closing.
-
-    def register_state(
-        self,
-        kind: int,
-        restore: Callable[[bytes], None],
-        apply: Callable[[bytes], None],
-        snapshot: Callable[[], Iterable[bytes]],
-    ) -> None:
-        """See IMessageStore."""
-        if self._opened or kind in self.apply or not 1 <= kind <= 255:
-            raise ValueError(f"state kind {kind}: registered twice, after open, or not in 1..255")
-        self.restore[kind], self.apply[kind], self.snapshot[kind] = restore, apply, snapshot
-
-    def register_replay(self, on_message: Callable[[int, int, int, memoryview], None]) -> None:
-        """See IMessageStore."""
-        self.on_message = on_message
-
-    def register_keeper(self, keeper: Keeper) -> None:
-        """See IMessageStore."""
-        self.keepers.append(keeper)
 
     def open(self) -> None:
         """See IMessageStore."""

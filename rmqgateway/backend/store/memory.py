@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rmqgateway.backend.store.interfaces import IMessageStore, IMetadata, IStoredQueue, Keeper, Scope
+from rmqgateway.backend.store.interfaces import IMessageStore, IMetadata, IStoredQueue, Scope
+from rmqgateway.backend.store.registrations import Registrations
 from rmqgateway.errors import Code, StoreError
 
 __all__ = ["MemoryContents", "MemoryMetadata", "MemoryQueue", "MemoryStore"]
@@ -151,7 +152,7 @@ class MemoryMetadata:
 
 
 @implementer(IMessageStore)
-class MemoryStore:
+class MemoryStore(Registrations):
     """The in-memory store.
 
     :param clock: commits what was collected with ``callLater(0)``.
@@ -160,45 +161,20 @@ class MemoryStore:
     """
 
     def __init__(self, clock: IReactorTime, contents: MemoryContents | None = None, *, manual: bool = False) -> None:
+        super().__init__()
         self.contents = contents if contents is not None else MemoryContents()
-        self.keepers: list[Keeper] = []
         self.failed: str | None = None
         self.is_full = False
         self.scope: Scope | None = None
         self.manual = manual
         self._clock = clock
-        self._opened = False
         self._scheduled = False
         self._queues: dict[tuple[int, int], MemoryQueue] = {}
-        self._restore: dict[int, Callable[[bytes], None]] = {}
-        self._apply: dict[int, Callable[[bytes], None]] = {}
-        self._snapshot: dict[int, Callable[[], Iterable[bytes]]] = {}
-        self._on_message: Callable[[int, int, int, memoryview], None] | None = None
         self._next_position = self.contents.tail
         self._collected: list[Callable[[], None]] = []
         self._waiting: list[Callable[[BaseException | None], None]] = []
         self._groups = 0
         self.metadata = MemoryMetadata(self)
-
-    def register_state(
-        self,
-        kind: int,
-        restore: Callable[[bytes], None],
-        apply: Callable[[bytes], None],
-        snapshot: Callable[[], Iterable[bytes]],
-    ) -> None:
-        """See IMessageStore."""
-        if self._opened or kind in self._apply or not 1 <= kind <= 255:
-            raise ValueError(f"state kind {kind}: registered twice, after open, or not in 1..255")
-        self._restore[kind], self._apply[kind], self._snapshot[kind] = restore, apply, snapshot
-
-    def register_replay(self, on_message: Callable[[int, int, int, memoryview], None]) -> None:
-        """See IMessageStore."""
-        self._on_message = on_message
-
-    def register_keeper(self, keeper: Keeper) -> None:
-        """See IMessageStore."""
-        self.keepers.append(keeper)
 
     def open(self) -> None:
         """See IMessageStore."""
@@ -206,22 +182,22 @@ class MemoryStore:
         contents = self.contents
         for kind, pieces in contents.pieces.items():
             for piece in pieces:
-                if kind in self._restore:
-                    self._restore[kind](piece)
+                if kind in self.restore:
+                    self.restore[kind](piece)
         for kind, what in contents.log:
             if isinstance(what, int):
-                if self._on_message is not None and what in contents.messages:
+                if self.on_message is not None and what in contents.messages:
                     topic_number, queue_id, offset, message = contents.messages[what]
-                    self._on_message(topic_number, queue_id, offset, memoryview(message))
-            elif kind in self._apply:
-                self._apply[kind](what)
+                    self.on_message(topic_number, queue_id, offset, memoryview(message))
+            elif kind in self.apply:
+                self.apply[kind](what)
 
     def close(self) -> Deferred[None]:
         """See IMessageStore."""
         if self._opened and self.failed is None:
             self.commit()
-            self.contents.pieces.update({kind: list(snapshot()) for kind, snapshot in self._snapshot.items()})
-            self.contents.log = [entry for entry in self.contents.log if entry[0] not in self._snapshot and entry[0] != 0]
+            self.contents.pieces.update({kind: list(snapshot()) for kind, snapshot in self.snapshot.items()})
+            self.contents.log = [entry for entry in self.contents.log if entry[0] not in self.snapshot and entry[0] != 0]
         self._opened = False
         return succeed(None)
 
