@@ -191,12 +191,17 @@ class MessageWriter:
         """One response."""
         stored = stored_message.decode(message)
         named = decode_properties(stored.properties)
-        unique_key = named.get("UNIQ_KEY")
+        get = named.get
+        key = get("UNIQ_KEY", "").encode()
+        born_host = (get("__BORNHOST") or host_text(stored.born_host)[0]).encode()
+        handle = receipt_handle.encode()
         if (
-            unique_key is None
+            not key
             or stored.sys_flag & 1
             or stored.born_timestamp <= 0
             or not _is_usual(named)
+            # The length of each takes one byte.
+            or len(key) | len(born_host) | len(handle) > 127
         ):
             whole = message_of(message, self._host, self._now_ms, self._topic, receipt_handle, attempt)
             return service.ReceiveMessageResponse(message=whole).SerializeToString()
@@ -207,28 +212,30 @@ class MessageWriter:
                 if name not in SYSTEM_PROPERTIES:
                     entry = b"\x0a%b\x12%b" % (_text(name.encode()), _text(value.encode()))
                     parts.append(b"\x12" + _text(entry))
-        get = named.get
         tag = get("TAGS")
         keys = get("KEYS")
         head = b"" if tag is None else b"\x0a" + _text(tag.encode())
         if keys is not None:
             head += b"".join([b"\x12" + _text(key.encode()) for key in keys.split(" ")])
-        born_host = get("__BORNHOST") or host_text(stored.born_host)[0]
-        queue_id = stored.queue_id
-        offset = stored.queue_offset
-        system = b"%b\x1a%b\x22\x24\x08\x02\x12\x20%b\x28\x01\x30\x01\x3a%b\x42%b\x4a%b%b\x62%b%b%b\x80\x01%b" % (
-            head,
-            _text(unique_key.encode()),
-            _md5(body, usedforsecurity=False).hexdigest().upper().encode(),
-            _time(stored.born_timestamp),
-            _text(born_host.encode()),
-            _time(stored.store_timestamp),
-            self._store_host,
-            _text(receipt_handle.encode()),
-            b"\x68" + varint(queue_id),
-            # An optional number is written though it is 0.
-            b"\x70" + varint(offset),
-            varint(attempt),
+        # An optional number (\x68, \x70) is written though it is 0.
+        system = (
+            b"%b\x1a%c%b\x22\x24\x08\x02\x12\x20%b\x28\x01\x30\x01\x3a%b\x42%c%b\x4a%b%b\x62%c%b\x68%b\x70%b\x80\x01%b"
+            % (
+                head,
+                len(key),
+                key,
+                _md5(body, usedforsecurity=False).hexdigest().upper().encode(),
+                _time(stored.born_timestamp),
+                len(born_host),
+                born_host,
+                _time(stored.store_timestamp),
+                self._store_host,
+                len(handle),
+                handle,
+                varint(stored.queue_id),
+                varint(stored.queue_offset),
+                varint(attempt),
+            )
         )
         parts.append(b"\x1a" + _text(system))
         data = b"%b%b\x22%b" % (self._topic_bytes, b"".join(parts), _text(body))
