@@ -41,11 +41,12 @@ class Method:
         stream itself. :ivar refuse: the response message that carries a status.
     :ivar streams: responses are a stream, which `handle` ends. :ivar bidirectional: so are requests.
     :ivar anonymous: who calls need not say who it is (health, reflection).
+    :ivar nameless: who calls needs a credential where there are users, and no client id (administration).
     :ivar ended: if `bidirectional`: takes (rpc) when the client has sent its last message, and returns as `handle` does,
         here None if the stream goes on; without it the end of one side is that of the call.
     """
 
-    __slots__ = ("anonymous", "bidirectional", "ended", "handle", "name", "refuse", "streams")
+    __slots__ = ("anonymous", "bidirectional", "ended", "handle", "name", "nameless", "refuse", "streams")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Method:
         bidirectional: bool = False,
         anonymous: bool = False,
         ended: Callable[[Rpc], Any] | None = None,
+        nameless: bool = False,
     ) -> None:
         self.name = name
         self.handle = handle
@@ -63,6 +65,7 @@ class Method:
         self.streams = streams
         self.bidirectional = bidirectional
         self.anonymous = anonymous
+        self.nameless = nameless
         self.ended = ended
 
 
@@ -167,7 +170,7 @@ class Rpc:
         """Who calls. :raise Refusal: CLIENT_ID_REQUIRED, UNAUTHORIZED."""
         fields = self.fields
         client_id = fields.get(b"x-mq-client-id", b"")
-        if not client_id or client_id.isspace():
+        if (not client_id or client_id.isspace()) and not self.method.nameless:
             raise Refusal(v2.CLIENT_ID_REQUIRED, "client id cannot be empty")
         context = self.context
         key = client_id
