@@ -150,8 +150,9 @@ class HalfTable:
 
     def pieces(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Everything as of now, for `restore`."""
-        rows = ((_ROWS, *piece) for piece in self._rows.pieces())
-        return chain(rows, ((_IDS, *piece) for piece in self._ids.pieces()))
+        # Hashes first: they change all over, and what is given out is copied no more.
+        hashes = ((_IDS, *piece) for piece in self._ids.pieces())
+        return chain(hashes, ((_ROWS, *piece) for piece in self._rows.pieces()))
 
     def restore(self, kind: int, keys: bytes, values: bytes) -> None:
         """Take back one of the `pieces`, in their order.

@@ -172,7 +172,13 @@ class PackedMap:
     def pieces(self) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of everything as of now, block by block, as `restore` takes them (little-endian)."""
         self._epoch += 1
-        return ((_packed(block.keys), _packed(block.values)) for block in self.blocks[:])
+        return self._pieces(self.blocks[:], self._epoch)
+
+    def _pieces(self, blocks: list[Block], epoch: int) -> Iterator[tuple[bytes, bytes]]:
+        for block in blocks:
+            yield _packed(block.keys), _packed(block.values)
+            if epoch == self._epoch:
+                block.epoch = epoch  # nobody wants it any more as it was
 
     def restore(self, keys: bytes, values: bytes) -> Block:
         """Take a piece back, after those that came before it.

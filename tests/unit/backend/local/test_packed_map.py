@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from rmqgateway.backend.local.packed_map import PackedMap
 
 _KEYS = st.integers(0, 60) | st.integers((1 << 64) - 5, (1 << 64) - 1)
 _STEPS = st.lists(
-    st.tuples(st.sampled_from(["set", "set", "pop", "pop", "pieces", "restart"]), _KEYS, st.integers(0, 9)), max_size=120
+    st.tuples(st.sampled_from(["set", "set", "pop", "pop", "take", "pieces", "restart"]), _KEYS, st.integers(0, 9)), max_size=120
 )
 
 
@@ -39,7 +40,10 @@ def test_it_is_a_sorted_dict(steps: list[tuple[str, int, int]]) -> None:
         elif what == "pop":
             assert packed.pop(key) == plain.pop(key, None)
         elif what == "pieces":
-            kept.append((packed.pieces(), sorted(plain.items())))
+            kept.append((packed.pieces(), sorted(plain.items()), list[tuple[bytes, bytes]]()))
+        elif what == "take":
+            for pieces, _, taken in kept:
+                taken += islice(pieces, value)
         else:
             packed = _restored(list(packed.pieces()))
         assert _items(packed) == sorted(plain.items())
@@ -49,8 +53,8 @@ def test_it_is_a_sorted_dict(steps: list[tuple[str, int, int]]) -> None:
         assert packed.count_before(key) == sum(other < key for other in plain)
         assert packed.key_of(value) == min((other for other in plain if plain[other] == value), default=None)
         assert all(1 <= len(block.keys) <= 8 for block in packed.blocks)
-    for pieces, expected in kept:
-        assert _items(_restored(list(pieces))) == expected, "pieces show the moment of the call"
+    for pieces, expected, taken in kept:
+        assert _items(_restored([*taken, *pieces])) == expected, "pieces show the moment of the call"
 
 
 def test_what_is_left_of_many_is_packed_again() -> None:
@@ -77,6 +81,8 @@ def test_taking_pieces_copies_nothing() -> None:
     finally:
         tracemalloc.stop()
     assert len(_restored(list(pieces))) == 50_000
+    block = packed.block_of(40_000)
+    assert packed.set(40_000, 1) is block, "once it is given out it is not copied"
 
 
 @pytest.mark.parametrize("keys, values", [((), ()), ((5,), (5, 6)), ((3,), (1,)), ((2,), (1,))])
