@@ -6,9 +6,11 @@ whatever answer, would be one that they cannot use. Gateways are given as "one;o
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from twisted.internet.address import IPv4Address
@@ -22,11 +24,11 @@ from tests.cluster.world import ClusterGateway as InThisProcess
 from tests.interop.apache import _free_ports
 from tests.interop.brokers import BROKERS, ClusterGateway, remote_ports
 from tests.interop.cluster import ask
-from tests.interop.drivers import java_driver
+from tests.interop.drivers import Driver, java_driver
 from tests.interop.enforcing import ClosedCluster
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
-from tests.interop.toolchain import missing
+from tests.interop.toolchain import go_program, missing
 
 _reason = missing("java", "mvn")
 pytestmark = [pytest.mark.gateway_only, pytest.mark.skipif(_reason is not None, reason=str(_reason))]
@@ -198,7 +200,21 @@ def test_commands_find_the_broker_that_has_a_message(viewed: list[tuple[bytes, b
     assert [body for body, _, alone in viewed if alone == body], "all are at places where the other broker has one too"
 
 
-def test_one_of_two_gateways_is_killed(admin: Admin, gateways: list[ClusterGateway], sent: Sent) -> None:
+def _go_begins_with_one_that_is_dead(gateways: list[ClusterGateway], dead: int, directory: Path, prefix: str) -> None:
+    names = ("sync_send", "push_concurrent")
+    addresses = f"{gateways[dead].address};{gateways[1 - dead].address}"
+    command = [str(go_program()), addresses, ",".join(names), f"{prefix}_closed_go"]
+    driver = Driver("closed-go", command, directory, seconds=100, environment={**os.environ, "HOME": str(directory)})
+    try:
+        for name in names:
+            driver.judge(name, gateways[1 - dead].output())
+    finally:
+        driver.stop()
+
+
+def test_one_of_two_gateways_is_killed(
+    admin: Admin, gateways: list[ClusterGateway], sent: Sent, tmp_path: Path, prefix: str
+) -> None:
     """Clients that know both go on by themselves: the next question for the route is answered by the other. Last of this file."""
     of = [{int(gateway.address.rpartition(":")[2]), *gateway.ports.values()} for gateway in gateways]
     seen = remote_ports(admin.pid)
@@ -218,6 +234,8 @@ def test_one_of_two_gateways_is_killed(admin: Admin, gateways: list[ClusterGatew
     got = admin.until(lambda each: set(more) <= set(each.out.split()), "!received", sent.group, seconds=60)
     assert set(more) <= set(got.out.split()), got
     assert remote_ports(admin.pid) <= of[1 - first]
+    if missing("go") is None:
+        _go_begins_with_one_that_is_dead(gateways, first, tmp_path, prefix)
     # A command may begin with the dead one, and says so.
     rows = admin.until(lambda each: len(each.lines) == len(BROKERS), "clusterList", seconds=60).lines
     assert {(row[1], int(row[2])) for row in rows} == set(BROKERS)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,7 @@ func (s *stage) close() {
 func (s *stage) instance() string { return fmt.Sprintf("%s-%d", s.name, clients.Add(1)) }
 
 func (s *stage) resolver() primitive.NsResolver {
-	return primitive.NewPassthroughResolver([]string{s.namesrv})
+	return primitive.NewPassthroughResolver(strings.Split(s.namesrv, ";"))
 }
 
 // producer returns this scenario's producer, started.
