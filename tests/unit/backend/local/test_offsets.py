@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rmqgateway.backend.local.state import StateKind
+from rmqgateway.commands.clients import Consumer, Heartbeat, ListConsumers, Subscribed
 from rmqgateway.commands.producing import SendMessages
-from rmqgateway.commands.pulling import GetConsumerOffset, UpdateConsumerOffset
+from rmqgateway.commands.pulling import GetConsumerOffset, PullMessages, UpdateConsumerOffset
 from rmqgateway.errors import Code, GatewayError
-from rmqgateway.message import Message
+from rmqgateway.message import TAG_ALL, Message
 from rmqgateway.testing import NoReplyYet, TestSession, World, result_of
 
 
@@ -119,6 +120,28 @@ def test_a_new_group(world: World, session: TestSession) -> None:
     with pytest.raises(GatewayError) as caught:
         world.execute(session, GetConsumerOffset("g", "unknown", 0))
     assert caught.value.code is Code.TOPIC_NOT_FOUND
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_consumer_that_balances_anew_after_a_restart_skips_nothing(world: World, session: TestSession, committed: bool) -> None:
+    """As Java's push consumer does, which begins at the end (CONSUME_FROM_LAST_OFFSET) where it is told of no place: until its
+    heartbeat nobody is there, and it keeps what it has; then it is there, and told where it was, or the beginning."""
+    consumer = Consumer("g", subscriptions=(Subscribed("t", TAG_ALL),))
+    world.execute(session, Heartbeat("client", consumers=(consumer,)))
+    world.execute(session, SendMessages("t", (Message(b"b", queue_id=0),)))
+    if committed:
+        world.execute(session, UpdateConsumerOffset("g", "t", 0, 1))
+    for again in (world.restart, world.crash):
+        after = again()
+        client = after.session()
+        with pytest.raises(GatewayError) as caught:
+            after.execute(client, ListConsumers("g"))
+        assert caught.value.code is Code.GROUP_NOT_FOUND
+        after.execute(client, Heartbeat("client", consumers=(consumer,)))
+        assert after.execute(client, ListConsumers("g")).client_ids == ("client",)
+        place = after.execute(client, GetConsumerOffset("g", "t", 0)).offset
+        assert place == int(committed)
+        assert len(after.execute(client, PullMessages("g", "t", 0, place)).messages) == 2 - place
 
 
 @pytest.mark.parametrize(
