@@ -260,6 +260,7 @@ class IGateway(Interface):
     guarded: bool = Attribute("Whether users exist, so that every command needs a credential.")
     leaving: bool = Attribute("Whether the process is about to end: all is served still, and clients may be told to come back.")
     meters: Sequence[Any] = Attribute("What was counted: a `rmqgateway.telemetry.metrics.CommandMeter` for each command.")
+    sessions: Mapping[int, ISession] = Attribute("All connected clients, by the sessions' numbers.")
     passthrough: IPassthrough | None = Attribute(
         "Where Remoting connections go as they are, or None: requests are commands like those of all others."
     )

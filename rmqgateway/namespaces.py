@@ -210,7 +210,8 @@ def leave(namespace: str, reply: Any) -> Any:
         return msgspec.structs.replace(reply, spans=tuple(spans))
     if isinstance(reply, ConsumerConnections):
         consumer = None if reply.consumer is None else _consumer(reply.consumer, change)
-        return msgspec.structs.replace(reply, consumer=consumer)
+        consumers = tuple([None if item is None else _consumer(item, change) for item in reply.consumers])
+        return msgspec.structs.replace(reply, consumer=consumer, consumers=consumers)
     if isinstance(reply, TopicConfig | GroupConfig):
         return msgspec.structs.replace(reply, name=change(reply.name))
     if isinstance(reply, TopicConfigs):

@@ -1,9 +1,10 @@
-"""Make ``rmqgateway/apis/apache_rocketmq_v2``: the .proto files as published, and the stubs that protoc makes of them.
+"""Make ``rmqgateway/apis/apache_rocketmq_v2``: two .proto files as published, and the stubs that protoc makes of all three.
 
     python -m venv .build/protoc && .build/protoc/bin/pip install grpcio-tools==1.85.1
     .build/protoc/bin/python tools/generate_apis.py
 
-The .proto files come from the npm package ``rocketmq-client-nodejs`` by name (Apache-2.0, their header is kept). Only message
+``definition.proto`` and ``service.proto`` come from the npm package ``rocketmq-client-nodejs`` by name (Apache-2.0, their header
+is kept). ``admin.proto`` is this project's own: the calls of the Admin service are in no published package yet. Only message
 stubs are made: grpcio's service stubs would cost 60 ms and 17 MB at start.
 """
 
@@ -17,7 +18,9 @@ import tempfile
 from pathlib import Path
 
 PACKAGE = "rocketmq-client-nodejs@1.0.8"
-FILES = ("definition", "service", "admin")
+FETCHED = ("definition", "service")
+OWN = ("admin",)
+FILES = FETCHED + OWN
 TARGET = Path(__file__).resolve().parent.parent / "rmqgateway" / "apis" / "apache_rocketmq_v2"
 #: What the stubs import each other as; the name within the descriptors stays ``apache/rocketmq/v2/…``.
 IMPORT = re.compile(r"^from apache\.rocketmq\.v2 import", re.MULTILINE)
@@ -26,18 +29,21 @@ IMPORT = re.compile(r"^from apache\.rocketmq\.v2 import", re.MULTILINE)
 def main() -> None:
     """Fetch, copy, generate."""
     with tempfile.TemporaryDirectory() as folder:
+        sources = Path(folder) / "apache" / "rocketmq" / "v2"
+        sources.mkdir(parents=True)
         found = subprocess.run(
             ["npm", "pack", PACKAGE], cwd=folder, check=True, capture_output=True, text=True, timeout=120
         )
         with tarfile.open(Path(folder) / found.stdout.split()[-1]) as archive:
-            for name in FILES:
+            for name in FETCHED:
                 member = archive.extractfile(f"package/proto/apache/rocketmq/v2/{name}.proto")
                 if member is None:
                     raise SystemExit(f"{PACKAGE} has no {name}.proto")
-                source = Path(folder) / "apache" / "rocketmq" / "v2" / f"{name}.proto"
-                source.parent.mkdir(parents=True, exist_ok=True)
+                source = sources / f"{name}.proto"
                 source.write_bytes(member.read())
                 (TARGET / f"{name}.proto").write_bytes(source.read_bytes())
+        for name in OWN:
+            (sources / f"{name}.proto").write_bytes((TARGET / f"{name}.proto").read_bytes())
         (Path(folder) / "out").mkdir()
         subprocess.run(
             [

@@ -1,4 +1,4 @@
-"""The seventeen calls of ``apache.rocketmq.v2.MessagingService``, and the one of its ``Admin`` service, which is refused."""
+"""The seventeen calls of ``apache.rocketmq.v2.MessagingService``; those of its ``Admin`` service are in ``admin.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from rmqgateway.apis.apache_rocketmq_v2 import admin_pb2 as admin
+from rmqgateway.apis.admin import ADMIN_METHODS, ADMIN_SERVICE
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
 from rmqgateway.apis.checks import group_name, topic_name
@@ -42,7 +42,6 @@ from rmqgateway.commands import (
     Route,
     SyncLiteSubscription,
 )
-from rmqgateway.wire.grpc_framing import GrpcStatus
 
 if TYPE_CHECKING:
     from rmqgateway.apis.limits import ApiSettings
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["ADMIN_SERVICE", "MESSAGING_SERVICE", "METHODS", "Api", "api_of"]
 
 MESSAGING_SERVICE = "apache.rocketmq.v2.MessagingService"
-ADMIN_SERVICE = "apache.rocketmq.v2.Admin"
 
 #: For how long the number of a topic's queues is believed, in seconds: ordered messages are spread by it.
 _ROUTE_SECONDS = 5.0
@@ -309,16 +307,6 @@ def _query_offset(rpc: Rpc, data: bytes) -> Any:
     return _then(rpc.execute(read_query_offset(data, rpc.namespace)), write)
 
 
-# The Admin service.
-
-
-def _change_log_level(rpc: Rpc, data: bytes) -> None:
-    admin.ChangeLogLevelRequest.FromString(data)
-    rpc.close(
-        GrpcStatus.PERMISSION_DENIED, "ChangeLogLevel: the process's settings are not changed over the network"
-    )
-
-
 def _status_in(response: Any) -> Callable[[v2.Status], bytes]:
     """How a response of this class carries a status."""
     return lambda status: response(status=status).SerializeToString()
@@ -351,8 +339,4 @@ METHODS: dict[str, Method] = dict(
         _method("SyncLiteSubscription", _sync_lite_subscription),
     )
 )
-METHODS[f"/{ADMIN_SERVICE}/ChangeLogLevel"] = Method(
-    "ChangeLogLevel",
-    _change_log_level,
-    lambda status: admin.ChangeLogLevelResponse(remark=status.message).SerializeToString(),
-)
+METHODS.update(ADMIN_METHODS)

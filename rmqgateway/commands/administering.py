@@ -26,6 +26,7 @@ __all__ = [
     "CreateGroups",
     "CreateTopics",
     "DeleteGroup",
+    "DeleteSubscription",
     "DeleteTopic",
     "GetBrokerConfiguration",
     "GetCluster",
@@ -189,6 +190,21 @@ class DeleteGroup(Command[None], frozen=True):
     clean_offset: bool = False
 
 
+class DeleteSubscription(Command[None], frozen=True):
+    """Forget a group's place in a topic, and its received messages of it that wait for another attempt: as if it had never
+    consumed the topic. One that has no place there is left so.
+
+    Errors: TOPIC_NOT_FOUND, GROUP_NOT_FOUND, BAD_REQUEST: members that subscribe to the topic are connected.
+    """
+
+    action: ClassVar[Action] = Action.DELETE
+    resources: ClassVar = _TOPIC_GROUP
+    mutates: ClassVar[bool] = True
+
+    topic: str
+    group: str
+
+
 class GetGroup(Command[GroupConfig], frozen=True):
     """Ask for one group's configuration. Errors: GROUP_NOT_FOUND."""
 
@@ -245,10 +261,15 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 class ConsumerConnections(Reply, frozen=True):
-    """A group's members, and the subscription that the newest of them announced."""
+    """A group's members, and the subscription that the newest of them announced.
+
+    :ivar consumers: what each of the members announced itself, one for one, or None: it announced nothing, or that is not known;
+        empty: of none of them.
+    """
 
     connections: tuple[Connection, ...]
     consumer: Consumer | None = None
+    consumers: tuple[Consumer | None, ...] = ()
 
 
 class ListConsumerConnections(Command[ConsumerConnections], frozen=True):

@@ -140,6 +140,15 @@ def clone(scene: Scene) -> Any:
     return reply
 
 
+def delete_subscription(scene: Scene) -> Any:
+    scene.do(c.CreateGroups((c.GroupConfig(GROUP),)))
+    scene.do(c.UpdateConsumerOffset(GROUP, TOPIC, 0, 2))
+    reply = scene.do(c.DeleteSubscription(TOPIC, GROUP))
+    with pytest.raises(GatewayError):
+        scene.do(c.GetConsumerOffset(GROUP, TOPIC, 0, zero_if_new=False))
+    return reply
+
+
 def group_exists(command: Command[Any]) -> Callable[[Scene], Any]:
     def run(scene: Scene) -> Any:
         scene.do(c.UpdateConsumerOffset(GROUP, TOPIC, 0, 1))
@@ -224,6 +233,7 @@ SCENARIOS: dict[type[Command[Any]], Callable[[Scene], Any]] = {
     c.GetConsumeTimeSpans: group_exists(c.GetConsumeTimeSpans(TOPIC, GROUP)),
     c.ResetOffset: group_exists(c.ResetOffset(TOPIC, GROUP, 0)),
     c.CloneOffset: clone,
+    c.DeleteSubscription: delete_subscription,
     c.ViewMessage: lambda scene: scene.do(c.ViewMessage(scene.sent[1].physical_offset)),
     c.QueryMessages: lambda scene: scene.do(c.QueryMessages(TOPIC, scene.sent[0].unique_key, unique_key=True)),
     c.GetRunningInformation: running_information,

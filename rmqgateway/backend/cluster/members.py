@@ -250,8 +250,9 @@ class Members(Component):
         return self.run(self._consumer_connections(context, command.group))
 
     async def _consumer_connections(self, context: Context, group: str) -> ConsumerConnections:
-        """Those at the brokers, and in this gateway's place the clients of this gateway."""
+        """Those at the brokers, and in this gateway's place the clients of this gateway. Brokers do not tell what each said."""
         found: dict[tuple[str, str], Connection] = {}
+        said: dict[tuple[str, str], Consumer | None] = {}
         consumer: Consumer | None = None
         for _, address in self.core.routes.masters():
             answer = await self.core.ask(
@@ -270,10 +271,12 @@ class Members(Component):
                     found.setdefault((one.client_id, one.client_addr), _remote(one))
         for member in self.consumers.get(group, {}).values():
             found[member.client_id, member.session.peer] = _shown(member)
+            said[member.client_id, member.session.peer] = member.consumer
             consumer = member.consumer or consumer
         if not found:
             raise GatewayError(Code.GROUP_NOT_FOUND, f"no member of consumer group {group[:300]!r} is connected")
-        return ConsumerConnections(tuple(found[key] for key in sorted(found)), consumer)
+        keys = sorted(found)
+        return ConsumerConnections(tuple(map(found.__getitem__, keys)), consumer, tuple(map(said.get, keys)))
 
     def list_producer_connections(self, context: Context, command: ListProducerConnections) -> Deferred[Connections]:
         return self.run(self._producer_connections(context, command.group))

@@ -48,16 +48,18 @@ class AdminClients(Component):
         in_flight = self._popping.in_flight_of(command.group) if pops else None
         members = [] if group is None else list(group.members.values())
         shown = [_member(member, in_flight) for member in members]
+        said: list[Consumer | None] = [member.consumer for member in members]
         known = {member.session.number for member in members}
         for number in sorted({number for use in uses.values() for number in use.sessions} - known):
             consuming = self._clients.consuming(number)
             if consuming is not None:
                 shown.append(_session(*consuming, in_flight))
+                said.append(None)
         if not shown:
             raise GatewayError(
                 Code.GROUP_NOT_FOUND, f"no member of consumer group {command.group[:300]!r} is connected"
             )
-        return ConsumerConnections(tuple(shown), _consumer(command.group, group, uses))
+        return ConsumerConnections(tuple(shown), _consumer(command.group, group, uses), tuple(said))
 
     def list_producer_connections(self, context: Context, command: ListProducerConnections) -> Connections:
         groups = [command.group] if command.group else sorted(self._clients.producers)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 
+from rmqgateway.backend.local import names
 from rmqgateway.backend.local.clients import Clients
 from rmqgateway.backend.local.component import Component, Core, Handlers
 from rmqgateway.backend.local.groups import Groups
@@ -20,6 +21,7 @@ from rmqgateway.commands.administering import (
     ConsumeProgress,
     ConsumeTimeSpan,
     ConsumeTimeSpans,
+    DeleteSubscription,
     GetConsumeProgress,
     GetConsumerStatus,
     GetConsumeTimeSpans,
@@ -65,6 +67,7 @@ class AdminProgress(Component):
     def handlers(self) -> Handlers:
         return {
             CloneOffset: self.clone_offset,
+            DeleteSubscription: self.delete_subscription,
             GetConsumeProgress: self.get_consume_progress,
             GetConsumerStatus: self.get_consumer_status,
             ListConsumeProgress: self.list_consume_progress,
@@ -196,6 +199,25 @@ class AdminProgress(Component):
             for queue_id, offset in self._offsets.of(command.from_group, topic).items():
                 self._offsets.record(command.to_group, topic, queue_id, offset)
         return self._offsets.committed()
+
+    def delete_subscription(self, context: Context, command: DeleteSubscription) -> Any:
+        topic = self._topics.find(command.topic)
+        name = self._groups.existing(command.group).name
+        group = self._clients.group(name)
+        if topic.name in self._clients.uses_of(name) or (group is not None and topic.name in group.subscriptions):
+            raise GatewayError(
+                Code.BAD_REQUEST,
+                f"members of consumer group {name} that subscribe to topic {topic.name} are connected: they are to go first",
+            )
+        self._offsets.forget(name, topic.name)
+        self._popping.forget(name, topic)
+        # Its own retry topics go with it; that of pulls holds other topics' messages as well.
+        retries = [names.pop_retry_topic(name, topic.name, version) for version in (1, 2)]
+        done: list[Deferred[None]] = [self._topics.delete(retry) for retry in retries]
+        done.append(self._offsets.committed())
+        return gatherResults(done, consumeErrors=True).addCallbacks(
+            lambda _: None, lambda failure: failure.value.subFailure
+        )
 
     def get_consumer_status(self, context: Context, command: GetConsumerStatus) -> Any:
         """Ask the one client named, or the first member of the group."""

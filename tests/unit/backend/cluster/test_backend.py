@@ -32,6 +32,7 @@ REFUSED = {
     "CreateAcl",
     "CreateUser",
     "DeleteAcl",
+    "DeleteSubscription",
     "DeleteUser",
     "GetAcl",
     "GetUser",
