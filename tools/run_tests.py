@@ -13,14 +13,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".build" / "results"
+#: What has been started and not waited for.
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 class Outcome:
@@ -101,9 +104,17 @@ def read_coverage(path: Path, wanted: dict[str, float], outcome: Outcome) -> Non
             )
 
 
-def run(command: list[str], environment: dict[str, str], seconds: float) -> int | None:
-    """Run a program in a group of its own; its status, or None when it took too long and was ended."""
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+def run(
+    command: list[str], environment: dict[str, str], seconds: float, output: IO[bytes] | None = None
+) -> int | None:
+    """Run a program in a group of its own; its status, or None when it took too long and was ended.
+
+    :param output: what it prints goes there instead of where ours goes.
+    """
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, start_new_session=True, stdout=output, stderr=output
+    )
+    _running.add(process)
     try:
         return process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -118,10 +129,14 @@ def run(command: list[str], environment: dict[str, str], seconds: float) -> int 
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         raise
+    finally:
+        _running.discard(process)
 
 
-def run_suite(name: str, suite: dict[str, Any], soak: bool, before: set[str]) -> Outcome:
-    """Run one suite and judge it; `before` ran before it."""
+def run_suite(
+    name: str, suite: dict[str, Any], soak: bool, before: set[str], output: IO[bytes] | None = None
+) -> Outcome:
+    """Run one suite and judge it; `before` ran before it, `output` as for `run`."""
     outcome = Outcome(name, suite["least"])
     environment = {
         **os.environ,
@@ -133,7 +148,7 @@ def run_suite(name: str, suite: dict[str, Any], soak: bool, before: set[str]) ->
     seconds = suite["seconds"] * (20 if soak else 1)
     began = time.monotonic()
     for command in suite.get("commands", []):
-        status = run([part.format(python=sys.executable) for part in command], environment, seconds)
+        status = run([part.format(python=sys.executable) for part in command], environment, seconds, output)
         if status == 0:
             outcome.passed += 1
         else:
@@ -147,6 +162,7 @@ def run_suite(name: str, suite: dict[str, Any], soak: bool, before: set[str]) ->
         results.unlink(missing_ok=True)
         coverage.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={results}", *suite["paths"]]
+        command += [f"--ignore={path}" for path in suite.get("without", [])]
         if not soak:
             command += ["-m", "not slow"]
         measured, wanted = suite.get("measure", []), suite.get("coverage", {})
@@ -159,7 +175,7 @@ def run_suite(name: str, suite: dict[str, Any], soak: bool, before: set[str]) ->
                 "--cov-append",
                 f"--cov-report={f'json:{coverage}' if wanted else ''}",
             ]
-        status = run(command, environment, seconds)
+        status = run(command, environment, seconds, output)
         if status is None:
             outcome.problems.append(f"took longer than {seconds} s and was ended")
         elif status not in (0, 1):
@@ -170,6 +186,44 @@ def run_suite(name: str, suite: dict[str, Any], soak: bool, before: set[str]) ->
     outcome.seconds = time.monotonic() - began
     judge(outcome, suite, os.environ.get("CI", "").lower() == "true")
     return outcome
+
+
+def run_lanes(
+    lanes: dict[str, list[tuple[str, dict[str, Any]]]], soak: bool, before: set[str]
+) -> list[Outcome]:
+    """Run lanes beside each other, the suites of a lane one after the other; each prints when it has ended."""
+    outcomes: dict[str, Outcome] = {}
+    printing = threading.Lock()
+
+    def run_lane(suites: list[tuple[str, dict[str, Any]]]) -> None:
+        for name, suite in suites:
+            RESULTS.mkdir(parents=True, exist_ok=True)
+            path = RESULTS / f"{name}.output"
+            with path.open("wb") as output:
+                outcome = run_suite(name, suite, soak, before, output)
+            with printing:
+                outcomes[name] = outcome
+                print(f"== {name}", flush=True)
+                sys.stdout.buffer.write(path.read_bytes())
+                sys.stdout.flush()
+
+    threads = [threading.Thread(target=run_lane, args=(suites,), daemon=True) for suites in lanes.values()]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        for process in list(_running):
+            os.killpg(process.pid, signal.SIGTERM)
+        raise
+    # A lane that broke off has no outcome for its suite: that must not look green.
+    for suites in lanes.values():
+        for name, suite in suites:
+            if name not in outcomes:
+                outcomes[name] = Outcome(name, suite["least"])
+                outcomes[name].problems.append("did not run to its end")
+    return [outcomes[name] for suites in lanes.values() for name, _ in suites]
 
 
 def has_something(suite: dict[str, Any]) -> bool:
@@ -209,14 +263,21 @@ def main() -> int:
         parser.error(f"there is no suite {', '.join(sorted(unknown))}; there is {', '.join(suites)}")
     (RESULTS / "coverage").unlink(missing_ok=True)
     outcomes: list[Outcome] = []
+    lanes: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name, suite in suites.items():
         if (arguments.suites and name not in arguments.suites) or (
             suite.get("optional") and not has_something(suite)
         ):
             continue
+        if "lane" in suite:
+            lanes.setdefault(suite["lane"], []).append((name, suite))
+            continue
         print(f"== {name}", flush=True)
         outcomes.append(run_suite(name, suite, arguments.soak, {one.name for one in outcomes}))
         sys.stdout.flush()
+    if lanes:
+        print(f"== {', '.join(name for suites in lanes.values() for name, _ in suites)}", flush=True)
+        outcomes += run_lanes(lanes, arguments.soak, {one.name for one in outcomes})
     show(outcomes)
     # A suite that fails for another reason than a test counts as one failure: the line must not look green.
     failed = sum(one.failed or len(one.problems) for one in outcomes)
