@@ -66,6 +66,7 @@ class Sent(msgspec.Struct, frozen=True):
     """Where a message went, as far as the protocol says.
 
     :ivar born_timestamp, born_host: as the sender said, or as it should be found out. :ivar transaction: what ends it.
+    :ivar topic: where it was sent, if who looks for it has to say so.
     """
 
     queue_id: int = -1
@@ -76,6 +77,7 @@ class Sent(msgspec.Struct, frozen=True):
     born_timestamp: int = 0
     born_host: str = ""
     transaction: str = ""
+    topic: str = ""
 
 
 class Got(msgspec.Struct, frozen=True):

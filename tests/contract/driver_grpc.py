@@ -9,6 +9,7 @@ import msgspec
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from rmqgateway.apis.apache_rocketmq_v2 import admin_pb2 as admin
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
 from rmqgateway.apis.refusals import STATUS_CODES
@@ -28,6 +29,7 @@ __all__ = ["GrpcDriver", "GrpcWebDriver"]
 
 R = TypeVar("R")
 _SERVICE = "/apache.rocketmq.v2.MessagingService/"
+_ADMIN = "/apache.rocketmq.v2.Admin/"
 #: What a client says of the machine that it runs on: a name, seldom an address.
 BORN_HOST = "producer.example"
 
@@ -100,7 +102,7 @@ class GrpcDriver(Putting):
         headers = [
             (b":method", b"POST"),
             (b":scheme", b"http"),
-            (b":path", (_SERVICE + name).encode()),
+            (b":path", _path(name).encode()),
             (b":authority", b"127.0.0.1:8081"),
             (b"content-type", b"application/grpc"),
             (b"te", b"trailers"),
@@ -184,6 +186,7 @@ class GrpcDriver(Putting):
             born_timestamp=_ms(sent.system_properties.born_timestamp),
             born_host=BORN_HOST,
             transaction=entry.transaction_id,
+            topic=topic,
         )
 
     def put(self, topic: str, message: Outgoing) -> Sent:
@@ -421,6 +424,24 @@ class GrpcDriver(Putting):
         answer = self._ask("QueryRoute", request, service.QueryRouteResponse)
         return len(answer.message_queues)
 
+    # Administration: of the other service.
+
+    def _query(self, topic: str, **search: str) -> list[Got]:
+        request = admin.ListMessageRequest(topic=v2.Resource(name=topic), **search)
+        return [_got(one) for one in self._ask(_ADMIN + "QueryMessage", request, admin.ListMessageResponse).messages]
+
+    def find_by_key(self, topic: str, key: str) -> list[Got]:
+        return self._query(topic, message_key=key)
+
+    def view(self, sent: Sent) -> Got:
+        (found,) = self._query(sent.topic, message_id=sent.message_id)
+        return found
+
+
+def _path(name: str) -> str:
+    """Of a call: a name is one of MessagingService."""
+    return name if name.startswith("/") else _SERVICE + name
+
 
 def _got(message: v2.Message) -> Got:
     system = message.system_properties
@@ -481,7 +502,7 @@ class GrpcWebDriver(GrpcDriver):
         client = self._client()
         headers = [("Content-Type", "application/grpc-web+proto"), ("X-Grpc-Web", "1")]
         headers += [(key.decode(), value.decode()) for key, value in self._metadata()]
-        client.start("POST", _SERVICE + name, headers, encode_message(request.SerializeToString()))
+        client.start("POST", _path(name), headers, encode_message(request.SerializeToString()))
 
         def look() -> _Call:
             call = _Call()

@@ -60,7 +60,7 @@ _ROUTED = ("test_an_automatic_topic_has_the_queues_that_its_producer_likes",)
 
 _NO_QUEUE = "its producers name no queue: the server chooses, by the message group where there is one"
 _NO_BATCH = "it has no message batch; a producer sends one message after the other"
-_NO_ADMINISTRATION = "it looks nothing up for administrators: messages are found by Remoting (mqadmin)"
+_NO_ADMINISTRATION = "it looks nothing up for administrators: messages are found by Remoting (mqadmin) and by gRPC"
 _NO_LEVELS = "it has delivery times, which say all that levels can say"
 _NO_LOCKS = "a lock is for consumers that rebalance queues among themselves, which only Remoting clients do"
 _NO_MEMBERS = "its clients are not told of each other: the gateway shares the messages out among them"
@@ -78,8 +78,6 @@ UNEXPRESSED: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "grpc": {
         "send_to": (_NO_QUEUE, _CHOSEN),
         "send_batch": (_NO_BATCH, _BATCH),
-        "find_by_key": (_NO_ADMINISTRATION, _FOUND),
-        "view": (_NO_ADMINISTRATION, _VIEWED),
         "send_at_level": (_NO_LEVELS, _LEVELS),
         "send_back": (_NO_SEND_BACK, _BACK),
         "lock": (_NO_LOCKS, _LOCKED),
@@ -88,8 +86,6 @@ UNEXPRESSED: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "grpcweb": {
         "send_to": (_NO_QUEUE, _CHOSEN),
         "send_batch": (_NO_BATCH, _BATCH),
-        "find_by_key": (_NO_ADMINISTRATION, _FOUND),
-        "view": (_NO_ADMINISTRATION, _VIEWED),
         "send_at_level": (_NO_LEVELS, _LEVELS),
         "checks": (
             "a stream in both directions needs the WebSocket transport, whose calls are the same code (test_web.py)",
