@@ -304,8 +304,8 @@ def say(name: str, value: float, unit: str, most: float | None = None) -> bool:
     return fine
 
 
-def fill(gateway: Measured, wanted: argparse.Namespace) -> list[tuple[int, int]]:
-    """Timers, then messages in flight, then half messages: some of the last."""
+def fill(gateway: Measured, wanted: argparse.Namespace) -> tuple[list[tuple[int, int]], bool]:
+    """Timers, then messages in flight, then half messages: some of the last, and whether memory was within its budget."""
     client = gateway.client(256)
 
     def timers() -> None:
@@ -325,14 +325,16 @@ def fill(gateway: Measured, wanted: argparse.Namespace) -> list[tuple[int, int]]
         (wanted.in_flight, "messages sent and received", in_flight),
         (wanted.halves, "half messages prepared", half),
     )
+    fine = True
     for count, what, work in steps:
         if count:
             began = time.monotonic()
             work()
             say(f"{count} {what} in", time.monotonic() - began, "s")
-            say("memory then", gateway.memory_mb()["resident"], "MB")
+            most = MEMORY_MB + wanted.halves * HALF_BYTES / 1e6 * (work is half)
+            fine &= say("memory then", gateway.memory_mb()["resident"], "MB", most)
     client.close()
-    return halves
+    return halves, fine
 
 
 def expect(client: Client, halves: list[tuple[int, int]], undecided: bool) -> None:
@@ -346,10 +348,10 @@ def run(gateway: Measured, other: Measured, wanted: argparse.Namespace) -> int:
     say("start, empty", gateway.start(), "s")
     try:
         say("memory, empty", gateway.memory_mb()["resident"], "MB")
-        halves = fill(gateway, wanted)
+        halves, fine = fill(gateway, wanted)
         time.sleep(65)  # with a snapshot of all that
         most = MEMORY_MB + wanted.halves * HALF_BYTES / 1e6
-        fine = say("memory with all of them", gateway.memory_mb()["resident"], "MB", most)
+        fine &= say("memory with all of them", gateway.memory_mb()["resident"], "MB", most)
         fine &= say("memory at its highest", gateway.memory_mb()["peak"], "MB", most)
         other.start()
         try:
