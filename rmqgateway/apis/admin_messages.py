@@ -189,21 +189,29 @@ async def _by_key(
             raise Refusal(
                 v2.BAD_REQUEST, f"only the newest {MAX_MESSAGES} messages of a key are told: set an earlier end_timestamp"
             )
-    command = QueryMessages(topic, key, min(skip + limit + 1, MAX_MESSAGES), begin, end)
-    reply: StoredMessages = await ask(rpc, command)
-    # Of those stored within one millisecond the order is kept by the store.
-    rest = reply.messages[skip:]
+    # Brokers keep the times of keys by the second, so what is newer than `end` may come as well, in the place of others.
+    exact = not request.scroll_id and end == _LATEST_MS
+    wanted = min(skip + limit + 1, MAX_MESSAGES) if exact else MAX_MESSAGES
+    reply: StoredMessages = await ask(rpc, QueryMessages(topic, key, wanted, begin, end))
+    found = [one for one in reply.messages if begin <= stored_message.store_timestamp(one) <= end]
+    rest = found[skip:]
     page = _within_bytes(rest[:limit])
-    more = len(rest) > len(page) or len(reply.messages) == MAX_MESSAGES
-    if not page or not more:
+    is_full = len(reply.messages) >= wanted
+    if is_full and not rest and request.scroll_id:
+        raise Refusal(
+            v2.BAD_REQUEST,
+            f"{MAX_MESSAGES} or more messages have this key within a second, there may be older ones: set an earlier"
+            " end_timestamp",
+        )
+    if not page or not (is_full or len(rest) > len(page)):
         return [one for one in page if _is_at(request, one)], ""
+    # Of those stored within one millisecond the order is kept by the store.
     last = stored_message.store_timestamp(page[-1])
-    told = reply.messages[: skip + len(page)]
-    seen = sum(stored_message.store_timestamp(one) == last for one in told)
+    seen = sum(stored_message.store_timestamp(one) == last for one in found[: skip + len(page)])
     return [one for one in page if _is_at(request, one)], f"k.{last}.{seen}"
 
 
-def _within_bytes(messages: tuple[bytes, ...]) -> list[bytes]:
+def _within_bytes(messages: list[bytes]) -> list[bytes]:
     page: list[bytes] = []
     size = 0
     for message in messages:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from rmqgateway.apis.apache_rocketmq_v2 import admin_pb2 as admin
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.convert_base import timestamp_of
-from rmqgateway.commands import CreateTopics, SendMessages, TopicConfig
+from rmqgateway.commands import CreateTopics, QueryMessages, SendMessages, TopicConfig
 from rmqgateway.message import Message, MessageType
 from rmqgateway.wire.message_id import encode_offset_message_id, host_bytes
 from rmqgateway.wire.message_properties import encode_properties
@@ -95,6 +96,38 @@ def test_more_of_a_key_than_brokers_look_up_at_once(tester: Tester) -> None:
     assert everything(tester, message_key="red", page_size=64) == bodies[::-1]
     far = admin.ListMessageRequest(topic=TOPIC, message_key="red", page_size=64, page_num=2)
     refused(tester, "QueryMessage", far, v2.BAD_REQUEST, "end_timestamp")
+
+
+def by_the_second(tester: Tester) -> None:
+    """Keys are looked up as real brokers do it: whatever is of the last second comes, too."""
+    execute = tester.api.execute
+
+    def coarse(context: Any, command: Any) -> Any:
+        if isinstance(command, QueryMessages):
+            command = msgspec.structs.replace(command, end=command.end // 1000 * 1000 + 999)
+        return execute(context, command)
+
+    tester.api.execute = coarse
+
+
+def test_messages_by_key_of_brokers_that_keep_times_by_the_second(tester: Tester) -> None:
+    bodies = [str(number) for number in range(60)]
+    for body in bodies:
+        send(tester, body, KEYS="red")
+        tester.world.advance(0.05)
+    by_the_second(tester)
+    assert everything(tester, message_key="red", page_size=7) == bodies[::-1]
+
+
+def test_a_second_with_more_of_a_key_than_is_looked_up(tester: Tester) -> None:
+    for number in range(70):
+        send(tester, str(number), KEYS="red")
+        tester.world.advance(0.001, step=0.001)
+    by_the_second(tester)
+    first, scroll_id = query(tester, message_key="red", page_size=64)
+    assert len(first) == 64
+    request = admin.ListMessageRequest(topic=TOPIC, message_key="red", scroll_id=scroll_id)
+    refused(tester, "QueryMessage", request, v2.BAD_REQUEST, "within a second")
 
 
 def test_messages_of_a_span_of_time_by_tags_in_pages(tester: Tester) -> None:
