@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from rmqgateway import __version__
-from rmqgateway.apis.admin_messages import ask, find_message, query_message
+from rmqgateway.apis.admin_messages import LATEST_MS, ask, find_message, query_message
 from rmqgateway.apis.apache_rocketmq_v2 import admin_pb2 as admin
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.apache_rocketmq_v2 import service_pb2 as service
@@ -85,6 +85,7 @@ ADMIN_SERVICE = "apache.rocketmq.v2.Admin"
 _MAX_TOPICS = 64
 #: Groups of a topic that one answer may tell of.
 _MAX_GROUPS = 200
+_MAX_CLIENT_ID = 255
 _ids = UniqueIdGenerator(os.urandom(4), os.getpid(), int.from_bytes(os.urandom(4), "big"))
 _Members = list[tuple[Connection, Consumer | None]]
 
@@ -98,6 +99,8 @@ def _topics_in(resources: Sequence[v2.Resource], namespace: str) -> list[str]:
 def _client_id(text: str) -> str:
     if not text or text.isspace():
         raise Refusal(v2.BAD_REQUEST, "client_id: expected the id of a connected client, got none")
+    if len(text) > _MAX_CLIENT_ID:
+        raise Refusal(v2.BAD_REQUEST, f"client_id: expected at most {_MAX_CLIENT_ID} characters, got {len(text)}")
     return text
 
 
@@ -349,8 +352,8 @@ async def _admin_send_message(rpc: Rpc, request: admin.AdminSendMessageRequest) 
 async def _reset_group_offset(rpc: Rpc, request: admin.ResetGroupOffsetRequest) -> bytes:
     group = group_name(request.group, rpc.namespace)
     topic = topic_name(request.topic, rpc.namespace)
-    if not request.HasField("reset_timestamp") or millis(request.reset_timestamp) < 0:
-        raise Refusal(v2.BAD_REQUEST, "reset_timestamp: expected a time since 1970")
+    if not request.HasField("reset_timestamp") or not 0 <= millis(request.reset_timestamp) <= LATEST_MS:
+        raise Refusal(v2.BAD_REQUEST, "reset_timestamp: expected a time from 1970 to 9999")
     await ask(rpc, ResetOffset(topic, group, millis(request.reset_timestamp)))
     return admin.ResetGroupOffsetResponse(status=OK).SerializeToString()
 

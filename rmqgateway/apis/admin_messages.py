@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rmqgateway.apis.rpc import Rpc
     from rmqgateway.commands import Command
 
-__all__ = ["MAX_MESSAGES", "ask", "find_message", "query_message"]
+__all__ = ["LATEST_MS", "MAX_MESSAGES", "ask", "find_message", "query_message"]
 
 #: Messages of one answer; also how many of a key brokers look up at once.
 MAX_MESSAGES = 64
@@ -53,11 +53,12 @@ _MAX_BYTES = 3 * 1024 * 1024
 #: Entries of queues that one call looks at, and how many it asks for at once.
 _MAX_ENTRIES = 2048
 _ENTRIES = 256
-_FOREVER = 0x7FFFFFFFFFFFFFFF
-_LATEST_MS = 253_402_300_799_999
-_of_key = re.compile(r"k\.(\d{1,18})\.(\d{1,2})").fullmatch
-_of_queue = re.compile(r"q\.(\d{1,9})\.(\d{1,18})\.(.{1,255})", re.DOTALL).fullmatch
+#: The end of the year 9999, as far as protobuf's timestamps go.
+LATEST_MS = 253_402_300_799_999
+_of_key = re.compile(r"k\.([0-9]{1,18})\.([0-9]{1,2})").fullmatch
+_of_queue = re.compile(r"q\.([0-9]{1,9})\.([0-9]{1,18})\.(.{1,255})", re.DOTALL).fullmatch
 _MAX_KEY = 1024
+_MAX_NAME = 255
 #: Where a message that is somewhere else for a while names its own topic.
 _OWN_TOPIC = (b"RETRY_TOPIC", b"REAL_TOPIC")
 
@@ -74,6 +75,8 @@ async def query_message(rpc: Rpc, request: admin.ListMessageRequest) -> bytes:
     if kind is None:
         raise Refusal(v2.BAD_REQUEST, "expected one of message_id, message_key, subscription, lite_topic, got none")
     begin, end = _span(request)
+    if len(request.broker_name) > _MAX_NAME:
+        raise Refusal(v2.BAD_REQUEST, f"broker_name: expected at most {_MAX_NAME} characters")
     if kind == "message_id":
         found = await find_message(rpc, topic, request.message_id, request.broker_name)
         wanted = begin <= stored_message.store_timestamp(found) <= end and _is_at(request, found)
@@ -94,8 +97,8 @@ async def query_message(rpc: Rpc, request: admin.ListMessageRequest) -> bytes:
 
 def _span(request: admin.ListMessageRequest) -> tuple[int, int]:
     begin = millis(request.begin_timestamp) if request.HasField("begin_timestamp") else 0
-    end = millis(request.end_timestamp) if request.HasField("end_timestamp") else _LATEST_MS
-    if not 0 <= begin <= _LATEST_MS or not 0 <= end <= _LATEST_MS:
+    end = millis(request.end_timestamp) if request.HasField("end_timestamp") else LATEST_MS
+    if not 0 <= begin <= LATEST_MS or not 0 <= end <= LATEST_MS:
         raise Refusal(v2.BAD_REQUEST, "begin_timestamp, end_timestamp: expected times from 1970 to 9999")
     if begin > end:
         raise Refusal(v2.BAD_REQUEST, "begin_timestamp is after end_timestamp")
@@ -190,7 +193,7 @@ async def _by_key(
                 v2.BAD_REQUEST, f"only the newest {MAX_MESSAGES} messages of a key are told: set an earlier end_timestamp"
             )
     # Brokers keep the times of keys by the second, so what is newer than `end` may come as well, in the place of others.
-    exact = not request.scroll_id and end == _LATEST_MS
+    exact = not request.scroll_id and end == LATEST_MS
     wanted = min(skip + limit + 1, MAX_MESSAGES) if exact else MAX_MESSAGES
     reply: StoredMessages = await ask(rpc, QueryMessages(topic, key, wanted, begin, end))
     found = [one for one in reply.messages if begin <= stored_message.store_timestamp(one) <= end]

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from rmqgateway.backend.cluster.component import Component, Core, Handlers, all_of
 from rmqgateway.backend.cluster.pulling import Pulling
+from rmqgateway.commands import Action
 from rmqgateway.commands.administering import (
     ConsumeQueueEntries,
     ConsumeQueueEntry,
@@ -63,7 +64,10 @@ class AdminBrokers(Component):
 
     async def _view(self, context: Context, command: ViewMessage) -> StoredMessages:
         finder = self._pulling.finder
-        return StoredMessages((await finder.message(context, command.physical_offset, command.broker_name, command.topic),))
+        message = await finder.message(context, command.physical_offset, command.broker_name, command.topic)
+        # Whatever topic the caller names, if any: it is this one that is read.
+        context.require_topic(stored_message.topic(message).decode("utf-8", "replace"), "", (Action.GET, Action.SUB))
+        return StoredMessages((message,))
 
     def query_messages(self, context: Context, command: QueryMessages) -> Deferred[StoredMessages]:
         if not command.key:

@@ -6,23 +6,28 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rmqgateway.apis.admin import ADMIN_METHODS
 from rmqgateway.apis.apache_rocketmq_v2 import admin_pb2 as admin
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.convert_base import timestamp_of
 from rmqgateway.commands import CreateTopics, QueryMessages, SendMessages, TopicConfig
 from rmqgateway.message import Message, MessageType
+from rmqgateway.wire.grpc_framing import GrpcStatus
 from rmqgateway.wire.message_id import encode_offset_message_id, host_bytes
 from rmqgateway.wire.message_properties import encode_properties
 from tests.unit.apis.admin_calls import (
     TOPIC,
+    call,
     done,
     lite_message,
     make_tester,
     refused,
     send,
 )
-from tests.unit.apis.fakes import Tester
+from tests.unit.apis.fakes import FakeRpc, Tester
 
 
 @pytest.fixture
@@ -219,3 +224,25 @@ def test_messages_of_a_lite_topic(tester: Tester) -> None:
 def test_searches_that_are_refused(tester: Tester, more: dict[str, Any], code: Any, text: str) -> None:
     request = admin.ListMessageRequest(**{"topic": TOPIC, **more})
     refused(tester, "QueryMessage", request, code, text)
+
+
+@given(scroll_id=st.text(max_size=20) | st.from_regex(r"[kq]\.[0-9]{0,19}\.[0-9]{0,19}(\..{0,4})?", fullmatch=True))
+def test_any_scroll_id_is_one_or_is_refused(scroll_id: str) -> None:
+    tester = make_tester()
+    send(tester, "x", KEYS="red")
+    for search in ({"message_key": "red"}, {"subscription": "*"}, {"lite_topic": "east"}, {"message_id": "ID-x"}):
+        request = admin.ListMessageRequest(topic=TOPIC, scroll_id=scroll_id, **search)
+        assert call(tester, "QueryMessage", request).status.code in (v2.OK, v2.BAD_REQUEST)
+
+
+@given(data=st.binary(max_size=64), topic=st.sampled_from(["topic", ""]))
+def test_any_bytes_are_answered(data: bytes, topic: str) -> None:
+    """A request with a topic and a group, and whatever else."""
+    tester = make_tester()
+    for path, method in ADMIN_METHODS.items():
+        rpc = FakeRpc(tester.api, method, {}, tester.information, tester.connection.session)
+        rpc.message(admin.DescribeTopicStatusRequest(topic=v2.Resource(name=topic)).SerializeToString() + data)
+        tester.world.settle()
+        assert rpc.status in (GrpcStatus.OK, GrpcStatus.INTERNAL, GrpcStatus.PERMISSION_DENIED), path
+        if rpc.status is GrpcStatus.OK:
+            assert b"the gateway's log has the cause" not in rpc.messages[0], path

@@ -9,7 +9,7 @@ import pytest
 from rmqgateway.commands.administering import ConsumeDirectly, QueryConsumeQueue, ViewMessage
 from rmqgateway.commands.maintaining import ResumeTransaction
 from rmqgateway.commands.producing import SendBack
-from rmqgateway.errors import Code
+from rmqgateway.errors import Code, GatewayError
 from rmqgateway.session import host_to_bytes
 from rmqgateway.wire.message_id import decode_offset_message_id, encode_offset_message_id
 from rmqgateway.wire.message_properties import encode_properties
@@ -67,6 +67,21 @@ def test_what_two_brokers_have_is_told_apart_by_topic_or_name_or_not_at_all() ->
     assert world.do(ViewMessage(PLACE, "U")).messages == (other,)
     assert world.do(ViewMessage(PLACE, broker_name="broker-a")).messages == (one,)
     assert world.do(ViewMessage(PLACE, broker_name="broker-x")).code is Code.UPSTREAM_UNAVAILABLE
+
+
+def test_a_message_is_shown_to_those_who_may_read_its_topic() -> None:
+    world = world_of(stored("T", b"of a"))
+    judged = []
+
+    class Guard:
+        def require_topic(self, context: Any, topic: str, group: str, actions: Any) -> None:
+            judged.append(topic)
+            raise GatewayError(Code.FORBIDDEN, "no")
+
+    world.context.guard = Guard()
+    assert world.do(ViewMessage(PLACE)).code is Code.FORBIDDEN
+    assert world.do(ViewMessage(PLACE, "T", "broker-a")).code is Code.FORBIDDEN
+    assert judged == ["T", "T"]
 
 
 def test_a_retried_message_is_known_by_its_own_topic() -> None:
