@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import deferLater
 
 from rmqgateway.apis.apache_rocketmq_v2 import admin_pb2 as admin
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
@@ -283,6 +284,9 @@ async def _by_queue(
         while at < queue.end:
             if len(page) >= limit or looked_at >= _MAX_ENTRIES:
                 return page, _scroll_id(queue, at)
+            if looked_at:
+                # A store in the process answers at once: others come between.
+                await deferLater(rpc.api.gateway.reactor, 0)
             entries = await _entries(rpc, source, queue, at)
             if not entries:
                 break

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmqgateway.apis.admin import ADMIN_METHODS
+from rmqgateway.apis.admin import ADMIN_METHODS, ADMIN_SERVICE
 from rmqgateway.apis.apache_rocketmq_v2 import admin_pb2 as admin
 from rmqgateway.apis.apache_rocketmq_v2 import definition_pb2 as v2
 from rmqgateway.apis.convert_base import timestamp_of
@@ -170,6 +170,22 @@ def test_a_call_looks_at_so_many_entries_only(tester: Tester, monkeypatch: pytes
     for number in range(25):
         send(tester, str(number), TAGS="b" if number == 17 else "a")
     assert all_pages(tester, subscription="b") == [[], ["17"], []]
+
+
+def test_a_search_ends_with_its_caller(tester: Tester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rmqgateway.apis.admin_messages._ENTRIES", 2)
+    for number in range(9):
+        send(tester, str(number), TAGS="a")
+    asked: list[Any] = []
+    execute = tester.api.execute
+    tester.api.execute = lambda context, command: (asked.append(command), execute(context, command))[1]
+    method = ADMIN_METHODS[f"/{ADMIN_SERVICE}/QueryMessage"]
+    rpc = FakeRpc(tester.api, method, {}, tester.information, tester.connection.session)
+    rpc.message(admin.ListMessageRequest(topic=TOPIC, subscription="b").SerializeToString())
+    before = len(asked)
+    rpc.gone("the client has gone")
+    tester.world.settle()
+    assert len(asked) == before and not rpc.messages
 
 
 def test_a_page_has_so_many_bytes_only(tester: Tester, monkeypatch: pytest.MonkeyPatch) -> None:
