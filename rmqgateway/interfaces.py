@@ -371,6 +371,24 @@ class IPassthroughLink(Interface):
     def forward(data: bytes, frames: Sequence[bytes], scans: Sequence[Any]) -> None:
         """Send whole frames on; `data` is all of them, `scans` what `rmqgateway.wire.remoting_scan.scan` says of each."""
 
+    def ask(frame: bytes, code: int, answered: Callable[[bytes | None], bytes | None]) -> None:
+        """Send one request on under an opaque of the link's own, so that no other answer can pass for its.
+
+        :param code: the request's. :param answered: called once with the answer's frame as it came, or None: none will come;
+            returns the frame to pass to the client (addresses in it are changed as ever), or None.
+        :raise WireError: the frame's header cannot be decoded.
+        """
+
+    def look(context: Context, physical_offset: int, shown: Callable[[bytes | None, str], None]) -> None:
+        """Ask the server for the stored message at a place of its log. `shown` is called once, with the message, or with
+        None and why not. The link of a client that has gone stays until then, for a few seconds.
+
+        :param context: whose request it is, for signing.
+        """
+
+    def owns(opaque: int) -> bool:
+        """Whether an opaque is one of the link's own, that no request of the client may have."""
+
     def pause() -> None:
         """The client does not read: let nothing more come."""
 

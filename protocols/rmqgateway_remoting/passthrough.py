@@ -6,26 +6,29 @@ the command that it is must be allowed. What is not known is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from rmqgateway.context import Context
-from rmqgateway.errors import GatewayError, WireError
+from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import Event, GoAway
 from rmqgateway.interfaces import IPassthroughClient
-from rmqgateway.namespaces import enter
 from rmqgateway.wire.remoting import FrameSplitter, decode_frame, encode_response
-from rmqgateway.wire.remoting_scan import scan
+from rmqgateway.wire.remoting_scan import scan, splice_opaque
 from rmqgateway.wire.request_codes import ResponseCode, request_name
 from rmqgateway_remoting.connection import RemotingConnection
 from rmqgateway_remoting.credentials import credential_of
 from rmqgateway_remoting.errors import response_code
 from rmqgateway_remoting.passthrough_commands import command_of, meters_of
+from rmqgateway_remoting.passthrough_places import is_judged_by_answer, judge_answer, judge_message, place_of
+from rmqgateway_remoting.table import OPERATIONS
 from rmqgateway_remoting.versions import V5_3_1
 
 if TYPE_CHECKING:
+    from rmqgateway.commands import Command
     from rmqgateway.frontend import ConnectionInformation
     from rmqgateway.interfaces import IGateway, IPassthrough, IPassthroughLink
     from rmqgateway.wire.remoting_scan import Scan
@@ -136,13 +139,14 @@ class PassthroughProtocol(RemotingConnection):
                 return False
             if not self._gateway.guarded:
                 return True
+            if self._link.owns(seen.opaque):
+                raise WireError(f"opaque {seen.opaque} is used by this gateway itself", fatal=False)
             context = Context(self._session, credential_of(request))
+            # Brokers do not look at the header fields of a namespace (ns, nsd): the names are judged as they take them.
             command = command_of(request, self._peer)
-            ext = request.ext_fields
-            if ext.get("nsd", "").lower() == "true" and ext.get("ns"):
-                context.namespace = ext["ns"]
-                command = enter(ext["ns"], command)
             self._gateway.judge(context, command)
+            # Without a guard the caller may do everything.
+            return context.guard is None or not self._goes_later(context, command, seen, frame)
         except GatewayError as error:
             self._refuse(seen, frame, response_code(error), error.message)
             return False
@@ -151,7 +155,48 @@ class PassthroughProtocol(RemotingConnection):
                 seen, frame, ResponseCode.INVALID_PARAMETER, f"{request_name(seen.code)}: {error.message}"
             )
             return False
+
+    def _goes_later(self, context: Context, command: Command[Any], seen: Scan, frame: bytes) -> bool:
+        """Whether a message tells if this request is allowed; then it goes on by another way, or not at all."""
+        if is_judged_by_answer(command):
+            if seen.flag & 2:
+                # Brokers would answer all the same.
+                log.debug("one-way {name} is dropped", name=request_name(seen.code))
+            else:
+                self._link.ask(frame, seen.code, partial(self._judged, context, command, seen))
+            return True
+        place = place_of(command)
+        if place is None:
+            return False
+        self._passthrough.hold(len(frame), self._transport)
+        self._link.look(context, place, partial(self._looked_at, context, command, seen, frame))
         return True
+
+    def _judged(self, context: Context, command: Command[Any], seen: Scan, answer: bytes | None) -> bytes:
+        """The answer that a client gets to what is judged by its answer."""
+        try:
+            if answer is None:
+                raise GatewayError(Code.UPSTREAM_UNAVAILABLE, "the broker does not answer")
+            return judge_answer(context, command, splice_opaque(answer, seen.opaque))
+        except GatewayError as error:
+            code, remark = response_code(error, OPERATIONS[seen.code].errors), error.message
+        except WireError as error:
+            code, remark = int(ResponseCode.SYSTEM_ERROR), f"the broker's answer cannot be read: {error.message}"
+        return encode_response(seen.opaque, code, remark=f"{request_name(seen.code)}: {remark}")
+
+    def _looked_at(
+        self, context: Context, command: Command[Any], seen: Scan, frame: bytes, message: bytes | None, why: str
+    ) -> None:
+        """What a request acts on is known, or why not."""
+        self._passthrough.hold(-len(frame), None)
+        try:
+            if message is None:
+                raise GatewayError(Code.MESSAGE_NOT_FOUND, why)
+            judge_message(context, command, message)
+        except GatewayError as error:
+            self._refuse(seen, frame, response_code(error, OPERATIONS[seen.code].errors), error.message)
+        else:
+            self._link.forward(frame, (frame,), (seen,))
 
     def _refuse(self, seen: Scan, frame: bytes, code: int, remark: str) -> None:
         if seen.flag & 2:

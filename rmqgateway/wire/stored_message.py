@@ -38,6 +38,7 @@ __all__ = [
     "decode",
     "encode",
     "flag",
+    "is_stored_at",
     "iterate",
     "message_sizes",
     "patch_offsets",
@@ -337,6 +338,28 @@ def _decode_checked(message: Buffer) -> StoredMessage:
         prepared,
         crc,
     )
+
+
+def is_stored_at(data: bytes, physical_offset: int) -> bool:
+    """Whether these bytes are what a broker stored at that place of its log: one whole message that says so itself.
+
+    A broker takes whatever place it is asked for as the beginning of a message, also one within a producer's body, where
+    the producer may have written what looks like a message that goes on into those of others behind it. Such a one is told by
+    the CRC of its body, or by its properties: they are text, and the head of a stored message (its magic number) is none.
+    """
+    try:
+        if len(message_sizes(data, 1)) != 1:
+            return False
+        message = _decode_checked(data)
+    except WireError:
+        return False
+    if message.physical_offset != physical_offset or crc32(message.body) & 0x7FFFFFFF != message.body_crc:
+        return False
+    try:
+        str(message.properties, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def total_size(message: Buffer) -> int:

@@ -225,6 +225,9 @@ def _messages(body: bytes) -> list[bytes]:
 
 
 def _has(message: bytes, command: QueryMessages) -> bool:
+    # A hash is of topic and key, and easily had by another topic and key.
+    if stored_message.topic(message) != command.topic.encode():
+        return False
     named = decode_properties(stored_message.properties(message))
     if command.unique_key:
         return named.get("UNIQ_KEY") == command.key

@@ -106,14 +106,7 @@ class Finder:
             if error.code in (Code.UPSTREAM_ERROR, Code.MESSAGE_NOT_FOUND):
                 return None
             raise
-        try:
-            sizes = stored_message.message_sizes(answer.body, 1)
-            message = answer.body[: sizes[0][1]] if sizes else b""
-            if message and stored_message.decode(message).physical_offset == physical_offset:
-                return message
-        except WireError:
-            pass
-        return None
+        return answer.body if stored_message.is_stored_at(answer.body, physical_offset) else None
 
 
 def _topics(message: bytes) -> set[str]:

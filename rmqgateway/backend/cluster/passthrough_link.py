@@ -15,13 +15,15 @@ from zope.interface import implementer
 
 from rmqgateway.backend.cluster.rewriting import Place, error_frame
 from rmqgateway.backend.cluster.rewriting_table import REFUSED_FOR, REPLIES, REQUESTS_OF_BROKERS, TABLE, Way
+from rmqgateway.backend.cluster.upstream import signed
 from rmqgateway.eager import writer
 from rmqgateway.errors import WireError
 from rmqgateway.interfaces import IPassthroughLink
 from rmqgateway.session import split_host
-from rmqgateway.wire.remoting import FrameSplitter
-from rmqgateway.wire.remoting_scan import scan
+from rmqgateway.wire.remoting import FrameSplitter, decode_frame, encode_request
+from rmqgateway.wire.remoting_scan import Scan, scan, splice_opaque
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode, request_name
+from rmqgateway.wire.stored_message import is_stored_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from rmqgateway.backend.cluster.passthrough import Passthrough
+    from rmqgateway.context import Context
     from rmqgateway.interfaces import IPassthroughClient, ISession
-    from rmqgateway.wire.remoting_scan import Scan
 
 __all__ = ["BrokerLink", "proxy_header"]
 
@@ -53,6 +55,10 @@ _HELD = frozenset(
 )
 #: Those of them that take nothing: other ones are the client's, answered or not.
 _PULLS = frozenset({int(RequestCode.PULL_MESSAGE), int(RequestCode.LITE_PULL_MESSAGE)})
+#: Opaques of the link's own begin here, and are never used twice; clients count up from about 0.
+_FIRST_OWN = -(1 << 31)
+#: For so long what a client that has gone asked last is still looked at and passed on, in seconds.
+_LINGER_S = 5.0
 #: Of broker frames: Apache's limit is the client's, 16 MiB; a pull of 32 bodies of 4 MB is cut by the broker long before.
 _MAX_ANSWER = 64 * 1024 * 1024
 
@@ -71,6 +77,9 @@ class BrokerLink:
         self._seconds: Callable[[], float] = passthrough.reactor.seconds
         # Opaque -> (request code, when): of requests that the broker has not answered.
         self._pending: dict[int, tuple[int, float]] = {}
+        # Own opaque -> who takes the answer.
+        self._asked: dict[int, Callable[[bytes | None], bytes | None]] = {}
+        self._next_own = _FIRST_OWN
         self._limit = passthrough.settings.pending_requests
         self._before: list[bytes] = []
         self._upstream: _Upstream | None = None
@@ -81,6 +90,7 @@ class BrokerLink:
         self._closed = False
         self._sweep_timer: IDelayedCall | None = None
         self._stall_timer: IDelayedCall | None = None
+        self._linger_timer: IDelayedCall | None = None
         self._connector: Any = None
 
     def connect(self) -> None:
@@ -125,6 +135,50 @@ class BrokerLink:
                 self._passthrough.settings.forget_s, self._sweep
             )
 
+    def ask(self, frame: bytes, code: int, answered: Callable[[bytes | None], bytes | None]) -> None:
+        if self._closed:
+            answered(None)
+            return
+        own = self._next_own
+        while own in self._pending:
+            own += 1
+        spliced = splice_opaque(frame, own)
+        self._next_own = own + 1
+        self._asked[own] = answered
+        self.forward(spliced, (spliced,), (Scan(code, own),))
+
+    def look(self, context: Context, physical_offset: int, shown: Callable[[bytes | None, str], None]) -> None:
+        ext = {"offset": str(physical_offset)}
+        cluster = self._passthrough.cluster
+        user = context.verified
+        if cluster.access_key and cluster.sign_as == "own":
+            ext = signed(ext, b"", cluster.access_key, cluster.secret_key.encode())
+        elif user is not None:
+            # Whose requests go on as they came must be known to brokers that want signatures, by the same key.
+            ext = signed(ext, b"", user.name, user.key)
+
+        def answered(frame: bytes | None) -> None:
+            if frame is None:
+                shown(None, f"the broker {self._place.key} does not answer")
+                return
+            try:
+                answer = decode_frame(frame)
+            except WireError as error:
+                shown(None, f"the broker {self._place.key} answers unreadably: {error.message}")
+                return
+            if answer.code:
+                shown(None, f"the broker {self._place.key} answers {answer.code}: {answer.remark}")
+            elif is_stored_at(answer.body, physical_offset):
+                shown(answer.body, "")
+            else:
+                shown(None, f"the broker {self._place.key} has no message at {physical_offset}")
+
+        # Nobody counts it: code 0 has no meter.
+        self.ask(encode_request(RequestCode.VIEW_MESSAGE_BY_ID, 0, ext, version=513), 0, answered)
+
+    def owns(self, opaque: int) -> bool:
+        return _FIRST_OWN <= opaque < self._next_own
+
     def pause(self) -> None:
         self._paused = True
         if self._upstream is not None:
@@ -147,6 +201,14 @@ class BrokerLink:
             self._client.answered(b"".join([error_frame(opaque, code, reason) for opaque in pulls]))
 
     def close(self) -> None:
+        if self._asked and not self._closed and self._linger_timer is None:
+            # What is looked at now, such as the commit of a transaction, is passed on all the same.
+            self._linger_timer = self._passthrough.reactor.callLater(_LINGER_S, self._close)
+            self.resume()
+            return
+        self._close()
+
+    def _close(self) -> None:
         self._closed = True
         self._end()
         if self._upstream is not None:
@@ -160,9 +222,16 @@ class BrokerLink:
             self._sweep_timer.cancel()
             self._sweep_timer = None
         self._stop_stall()
+        if self._linger_timer is not None:
+            if self._linger_timer.active():
+                self._linger_timer.cancel()
+            self._linger_timer = None
+        asked, self._asked = self._asked, {}
         self._pending.clear()
         self._before.clear()
         self._passthrough.link_ended(self)
+        for answered in asked.values():
+            self._unanswered(answered)
 
     def _sweep(self) -> None:
         """Forget what was never answered: clients have given up on it, and would use its opaque again."""
@@ -171,9 +240,16 @@ class BrokerLink:
         oldest = self._seconds() - settings.forget_s
         for opaque in [opaque for opaque, (_, when) in self._pending.items() if when <= oldest]:
             del self._pending[opaque]
+            self._unanswered(self._asked.pop(opaque, None))
         self._uncrowd()
-        if self._pending:
+        if self._pending and not self._closed:
             self._sweep_timer = self._passthrough.reactor.callLater(settings.forget_s / 2, self._sweep)
+
+    def _unanswered(self, answered: Callable[[bytes | None], bytes | None] | None) -> None:
+        if answered is not None:
+            frame = answered(None)
+            if frame is not None:
+                self._client.answered(frame)
 
     def _hold_client(self) -> None:
         if not self._slow:
@@ -230,7 +306,7 @@ class BrokerLink:
         log.info("broker {key} cannot be reached: {reason}", key=str(key), reason=reason)
         remark = f"this gateway cannot reach the broker {key}: {reason}"
         code = int(ResponseCode.SERVICE_NOT_AVAILABLE)
-        answers = [error_frame(opaque, code, remark) for opaque in self._pending]
+        answers = [error_frame(opaque, code, remark) for opaque in self._pending if opaque not in self._asked]
         self._closed = True
         self._end()
         if answers:
@@ -295,6 +371,13 @@ class BrokerLink:
                     continue
                 code, when = asked
                 took(code, now - when)
+                if seen.opaque in self._asked:
+                    changed = True
+                    judged = self._asked.pop(seen.opaque)(frame)
+                    if judged is None:
+                        continue
+                    frame = judged
+                    seen = scan(frame)
                 rewrite = REPLIES.get(code)
                 # Errors of sends and pulls hold no address.
                 if rewrite is None or (seen.code and code not in _HELD):
@@ -325,6 +408,8 @@ class BrokerLink:
             self._client.answered(data if is_whole and not changed else b"".join(out))
         if self._crowded:
             self._uncrowd()
+        if self._linger_timer is not None and not self._asked:
+            self._close()
 
     def _unknown(self, seen: Scan) -> None:
         """A question that this gateway does not know might tell an address: it is answered here."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from rmqgateway.backend.cluster.passthrough import Passthrough
+    from rmqgateway.context import Context
     from rmqgateway.interfaces import IPassthroughClient
     from rmqgateway.wire.remoting_scan import Scan
 
@@ -340,6 +341,17 @@ class NamesLink:
         if not self._closed and not request.flag & 2:
             remark = failure.getErrorMessage()
             self._client.answered(error_frame(request.opaque, int(ResponseCode.SYSTEM_ERROR), remark))
+
+    def ask(self, frame: bytes, code: int, answered: Callable[[bytes | None], bytes | None]) -> None:
+        """See IPassthroughLink: what a name server is asked is judged by its request alone."""
+        answered(None)
+
+    def look(self, context: Context, physical_offset: int, shown: Callable[[bytes | None, str], None]) -> None:
+        """See IPassthroughLink: there are no messages at a name server."""
+        shown(None, "a name server has no messages")
+
+    def owns(self, opaque: int) -> bool:
+        return False
 
     def pause(self) -> None:
         if not self._slow:

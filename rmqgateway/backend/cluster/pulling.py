@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from rmqgateway.backend.cluster.component import Component, Core, Handlers, all_of
 from rmqgateway.backend.cluster.finding import Finder
 from rmqgateway.backend.local.filters import compile_filter
+from rmqgateway.commands import Action
 from rmqgateway.commands.producing import SendBack
 from rmqgateway.commands.pulling import (
     ConsumerOffset,
@@ -291,6 +292,11 @@ class Pulling(Component):
         name = await self.finder.broker(
             context, command.physical_offset, command.broker_name, command.message_id, command.topic
         )
+        if context.guard is not None:
+            # The retry topic is read by the group: only what its members may read goes there.
+            message = await self.finder.message(context, command.physical_offset, name)
+            came_from = stored_message.topic(message).decode("utf-8", "replace")
+            context.require_topic(came_from, command.group, (Action.SUB,))
         ext = {
             "offset": str(command.physical_offset),
             "group": command.group,

@@ -14,6 +14,7 @@ from rmqgateway.backend.cluster.component import Component, Core, Handlers
 from rmqgateway.backend.cluster.finding import Finder
 from rmqgateway.backend.cluster.members import Members
 from rmqgateway.backend.questions import Questions
+from rmqgateway.commands import Action
 from rmqgateway.commands.administering import ConsumeDirectly, GetRunningInformation, RelayedAnswer
 from rmqgateway.commands.clients import AnswerRelay
 from rmqgateway.commands.producing import SendReply
@@ -27,6 +28,7 @@ from rmqgateway.events import (
 )
 from rmqgateway.message import MessageQueue
 from rmqgateway.session import host_to_bytes
+from rmqgateway.wire import stored_message
 from rmqgateway.wire.bodies import decode_body, encode_body
 from rmqgateway.wire.bodies.consuming import ConsumerRunningInfo
 from rmqgateway.wire.bodies.groups import ConsumerStatusBody, ResetOffsetBody
@@ -120,6 +122,10 @@ class Relays(Component):
         # Any broker would hand over what it has at this place.
         finder = Finder(self.core)
         name = await finder.broker(context, position, command.broker_name, command.message_id, command.topic)
+        # Else whoever may administer one group could have any message delivered to it.
+        message = await finder.message(context, position, name)
+        topic = stored_message.topic(message).decode("utf-8", "replace")
+        context.require_topic(topic, command.group, (Action.SUB, Action.GET))
         address = self.core.routes.master(name)
         local = self._members.member(command.group, command.client_id) is not None
         ext = {

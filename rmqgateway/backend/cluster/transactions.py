@@ -10,7 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rmqgateway.backend.cluster.component import Component, Core, Handlers
+from rmqgateway.backend.cluster.finding import Finder
 from rmqgateway.backend.cluster.members import Members
+from rmqgateway.commands import Action
 from rmqgateway.commands.producing import EndTransaction, TransactionResolution
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import CheckTransaction
@@ -29,6 +31,8 @@ __all__ = ["Transactions"]
 
 log = Logger(namespace="rmqgateway.cluster")
 
+#: Brokers that keep them in RocksDB have another beginning of the name.
+_HALF = b"_TRANS_HALF_TOPIC"
 _RESOLUTIONS = (TransactionResolution.COMMIT, TransactionResolution.ROLLBACK)
 
 
@@ -89,6 +93,8 @@ class Transactions(Component):
                 raise GatewayError(
                     Code.BAD_REQUEST, f"the half message is of topic {half.topic!r}, not of {command.topic[:200]!r}"
                 )
+            if not command.topic:
+                context.require_topic(half.topic, "", (Action.PUB,))
             await self._end_at(context, command, half)
             self._halves.pop(command.transaction_id, None)
             return
@@ -100,12 +106,24 @@ class Transactions(Component):
             message_id = encode_offset_message_id(stored_message.NO_HOST, command.physical_offset)
             place = _Half(name, command.topic, group, message_id, command.queue_offset, command.physical_offset)
             try:
+                if context.guard is not None:
+                    await self._check_topic(context, command, name)
                 await self._end_at(context, command, place)
                 return
             except GatewayError as error:
                 if error.code is not Code.TRANSACTION_NOT_FOUND:
                     raise
         raise _unknown(command)
+
+    async def _check_topic(self, context: Context, command: EndTransaction, name: str) -> None:
+        """Brokers do not compare the topic, which is what the caller may send to. :raise GatewayError: it is another."""
+        try:
+            message = await Finder(self.core).message(context, command.physical_offset, name)
+        except GatewayError as error:
+            raise _of_transaction(error) from None
+        named = decode_properties(stored_message.properties(message))
+        if not stored_message.topic(message).endswith(_HALF) or named.get("REAL_TOPIC") != command.topic:
+            raise _unknown(command)
 
     async def _end_at(self, context: Context, command: EndTransaction, half: _Half) -> None:
         ext = {

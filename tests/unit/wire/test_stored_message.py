@@ -181,3 +181,40 @@ def test_another_reconsume_count(message: sm.StoredMessage, times: int) -> None:
     changed = sm.with_reconsume_times(bytes(encoded(message)), times)
     message.reconsume_times = times
     assert sm.decode(changed) == message
+
+
+def _forged(properties_size: int = 0, body_size: int = 0) -> bytes:
+    """A message in a producer's body that claims that many bytes of what is stored behind it."""
+    behind = bytes(sm.encode(b"secret", 0, b"s" * 200, b"KEYS\x01k\x02", physical_offset=500))
+    if body_size:
+        made = bytearray(sm.encode(b"mine", 0, b"m", physical_offset=7))
+        start = made.index(b"m\x04mine")
+        made = made[:start] + behind[:body_size] + made[start + 1 :]
+        made[start - 4 : start] = body_size.to_bytes(4, "big")
+    else:
+        made = bytearray(sm.encode(b"mine", 0, b"m", physical_offset=7)) + behind[:properties_size]
+        at = len(made) - properties_size - 2
+        made[at : at + 2] = properties_size.to_bytes(2, "big")
+    made[:4] = len(made).to_bytes(4, "big")
+    sm.message_sizes(made)  # every length in it fits
+    return bytes(made)
+
+
+def test_what_is_stored_at_a_place_says_so_and_is_whole() -> None:
+    message = bytes(sm.encode(b"T", 0, b"body", "KEYS\x01schlüssel\x02".encode(), physical_offset=7))
+    assert sm.is_stored_at(message, 7)
+    assert not sm.is_stored_at(message, 8)
+    assert not sm.is_stored_at(message * 2, 7)
+    for data in (b"", b"x", message[:-1], message + b"x", message.replace(b"body", b"BODY")):
+        assert not sm.is_stored_at(data, 7)
+
+
+@pytest.mark.parametrize("forged", [_forged(properties_size=30), _forged(properties_size=150), _forged(body_size=150)])
+def test_a_message_within_a_body_cannot_reach_into_those_behind_it(forged: bytes) -> None:
+    assert sm.decode(forged).physical_offset == 7
+    assert not sm.is_stored_at(forged, 7)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_bytes_are_it_is_only_said_whether(data: bytes) -> None:
+    assert not sm.is_stored_at(data, 7)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from rmqgateway.commands.administering import ConsumeDirectly, QueryConsumeQueue, ViewMessage
+from rmqgateway.commands import Action
+from rmqgateway.commands.administering import ConsumeDirectly, QueryConsumeQueue, QueryMessages, ViewMessage
 from rmqgateway.commands.maintaining import ResumeTransaction
-from rmqgateway.commands.producing import SendBack
+from rmqgateway.commands.producing import EndTransaction, SendBack
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.session import host_to_bytes
 from rmqgateway.wire.message_id import decode_offset_message_id, encode_offset_message_id
@@ -82,6 +83,77 @@ def test_a_message_is_shown_to_those_who_may_read_its_topic() -> None:
     assert world.do(ViewMessage(PLACE)).code is Code.FORBIDDEN
     assert world.do(ViewMessage(PLACE, "T", "broker-a")).code is Code.FORBIDDEN
     assert judged == ["T", "T"]
+
+
+class Refusing:
+    """A guard of a user who may do nothing. :ivar judged: what it was asked."""
+
+    def __init__(self) -> None:
+        self.judged: list[tuple[str, str, tuple[Action, ...]]] = []
+
+    def require_topic(self, context: Any, topic: str, group: str, actions: tuple[Action, ...]) -> None:
+        self.judged.append((topic, group, actions))
+        raise GatewayError(Code.FORBIDDEN, "no")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "actions"),
+    [
+        (SendBack("G", PLACE, topic="mine", broker_name="broker-a"), BACK, (Action.SUB,)),
+        (
+            ConsumeDirectly("G", "client", PLACE, topic="mine", broker_name="broker-a"),
+            DIRECTLY,
+            (Action.SUB, Action.GET),
+        ),
+    ],
+)
+def test_what_hands_a_message_over_is_judged_by_the_message_s_own_topic(command: Any, code: int, actions: Any) -> None:
+    world = world_of(stored("secret", b"x"))
+    guard = world.context.guard = Refusing()
+    assert world.do(command).code is Code.FORBIDDEN
+    assert guard.judged == [("secret", "G", actions)]
+    assert asked(world, code) == []
+    world.context.guard = None
+    found = world.do(command)
+    assert found is None or found.code == 0
+    assert asked(world, code) == [A]
+
+
+def test_what_a_producer_wrote_into_a_body_is_no_message() -> None:
+    """It would end in the messages behind it: its body or its properties are these."""
+    for forged in (stored("T", b"mine")[:-2] + b"secret" * 9, with_size(stored("T", b"", properties=b"A\x01b\x02" * 20), 91)):
+        world = world_of(forged)
+        assert world.do(ViewMessage(PLACE, broker_name="broker-a")).code is Code.MESSAGE_NOT_FOUND
+
+
+def with_size(message: bytes, size: int) -> bytes:
+    return size.to_bytes(4, "big") + message[4:]
+
+
+@pytest.mark.parametrize("topic", ["T", "U"])
+def test_a_transaction_of_elsewhere_is_ended_by_who_may_send_to_its_topic(topic: str) -> None:
+    message = stored("RMQ_SYS_TRANS_HALF_TOPIC", b"x", properties=encode_properties({"REAL_TOPIC": topic}))
+    world = world_of(message)
+    for address in (A, B):
+        world.servers[address].script[RequestCode.END_TRANSACTION] = lambda _: OK
+    world.context.guard = Refusing()
+    found = world.do(EndTransaction("T", "PG", 8, "K", queue_offset=0, physical_offset=PLACE))
+    if topic == "T":
+        assert found is None
+        assert asked(world, RequestCode.END_TRANSACTION) == [A]
+    else:
+        assert found.code is Code.TRANSACTION_NOT_FOUND
+        assert asked(world, RequestCode.END_TRANSACTION) == []
+
+
+def test_another_topic_s_message_with_the_same_hash_is_not_found_by_key() -> None:
+    """A broker's index holds nothing but a hash of topic and key."""
+    named = encode_properties({"KEYS": "k"})
+    one, other = stored("T", b"x", properties=named), stored("U", b"y", properties=named)
+    world = world_of()
+    world.servers[A].script[RequestCode.QUERY_MESSAGE] = lambda _: (0, {}, one + other)
+    world.servers[B].script[RequestCode.QUERY_MESSAGE] = lambda _: (0, {}, other)
+    assert world.do(QueryMessages("T", "k")).messages == (one,)
 
 
 def test_a_retried_message_is_known_by_its_own_topic() -> None:
