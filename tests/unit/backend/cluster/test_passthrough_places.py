@@ -84,7 +84,9 @@ def test_who_may_do_everything_and_who_has_no_users_see_what_they_ask_for() -> N
 
 
 @pytest.mark.parametrize(
-    "body", [stored("mine", b"x", offset=1), stored("mine", b"x").replace(b"x", b"y"), b"\x00" * 100, b"garbage"]
+    "body",
+    [stored("mine", b"x", offset=1), stored("mine", b"x").replace(b"x", b"y"), b"\x00" * 100, b"garbage"],
+    ids=["elsewhere", "another body", "zeros", "garbage"],
 )
 def test_what_was_not_stored_there_is_not_shown(body: bytes) -> None:
     """Brokers show whatever is at a place, also what a producer wrote into a body."""
