@@ -128,7 +128,7 @@ final class Membership {
 
     private static void shared(Stage stage) throws Exception {
         stage.create();
-        stage.concurrent("a");
+        DefaultMQPushConsumer a = stage.concurrent("a");
         DefaultMQPushConsumer b = stage.concurrent("b");
         Set<String> sent = new LinkedHashSet<>();
         long deadline = System.nanoTime() + 40_000_000_000L;
@@ -139,6 +139,12 @@ final class Membership {
         }
         // To each queue as many: left to itself the producer starts anew at a random one when it refreshes the route.
         List<MessageQueue> queues = stage.producer().fetchPublishMessageQueues(stage.topic);
+        // While queues change hands both members may have one, and what is in it twice.
+        Stage.until(40, "a queue for one member each", () -> {
+            Set<MessageQueue> ofA = queuesOf(a, stage.topic);
+            Set<MessageQueue> ofB = queuesOf(b, stage.topic);
+            return Collections.disjoint(ofA, ofB) && ofA.size() == ofB.size() && ofA.size() * 2 == queues.size();
+        });
         Set<String> steady = new LinkedHashSet<>();
         for (int number = 0; number < 80; number++) {
             stage.producer().send(stage.message("steady-" + number), queues.get(number % queues.size()));
@@ -158,6 +164,14 @@ final class Membership {
         stage.received.awaitBodies(30, after);
         sent.addAll(after);
         Stage.check(stage.received.bodies().containsAll(sent), "a gap");
+    }
+
+    /** The queues of a topic that a member believes to have. */
+    private static Set<MessageQueue> queuesOf(DefaultMQPushConsumer member, String topic) {
+        Set<MessageQueue> all = new HashSet<>(
+            member.getDefaultMQPushConsumerImpl().getRebalanceImpl().getProcessQueueTable().keySet());
+        all.removeIf(queue -> !queue.getTopic().equals(topic));
+        return all;
     }
 
     private static void orderlyTwoMembers(Stage stage) throws Exception {

@@ -287,7 +287,9 @@ public final class AdminDriver extends MQAdminStartup {
         DefaultMQProducer producer = new DefaultMQProducer(group + "_producers");
         producer.setNamesrvAddr(namesrv);
         producer.setNamespaceV2(namespace);
-        producer.setInstanceName("in-" + namespace);
+        // Another client than the consumer's: one that starts while its client's heartbeat is under way sends none of its
+        // own, and is no member until the next, 30 s later.
+        producer.setInstanceName("producing-in-" + namespace);
         producer.start();
         try {
             // Before the consumer starts: otherwise it finds no queues, and looks again only after 20 s.
