@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from rmqgateway.context import Context, Credential
     from rmqgateway.events import Event
-    from rmqgateway.interfaces import IBackend, IPassthrough, ISubscription, ISubscriptionSink
+    from rmqgateway.interfaces import IBackend, IPassthrough, ISession, ISubscription, ISubscriptionSink
     from rmqgateway.subscription import Subscription
 
 __all__ = ["Authorizer", "Done", "Gateway"]
@@ -306,6 +306,9 @@ class Gateway:
     def judge(self, context: Context, command: Command[Any]) -> None:
         if self.authorizer is not None:
             self.authorizer(context, command)
+
+    def may_publish(self, session: ISession, topic: str) -> bool:
+        return self.guard.users.may_publish(session, topic)
 
     def _admit(self, context: Context, command: Command[Any]) -> int:
         """Judge a command; return how many bytes of the budget it takes until it is done."""

@@ -338,6 +338,9 @@ class IGateway(Interface):
         :raise NotAuthenticated: users exist, and this is none of them. Only commands need this: the door checks each.
         """
 
+    def may_publish(session: ISession, topic: str) -> bool:
+        """Whether the user in whose name a client joined its groups may send to a topic; True while no users exist."""
+
     def ticket(context: Context) -> tuple[str, float]:
         """A token of the context's user that is good once and soon: for what cannot sign (a page that opens a WebSocket),
         and for how many seconds. It is offered as ``Credential(token=…)``.
@@ -419,6 +422,9 @@ class IPassthroughClient(Interface):
 
     def ended(reason: str) -> None:
         """The server's end is gone; close once everything is written."""
+
+    def may_publish(topic: str) -> bool:
+        """Whether the client may be shown a half message of a topic: whoever names a producer group is asked for its."""
 
 
 class ISubscription(Interface):

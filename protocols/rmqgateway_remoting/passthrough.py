@@ -243,6 +243,10 @@ class PassthroughProtocol(RemotingConnection):
             log.debug("connection of {peer} ends: {reason}", peer=self._connection.peer, reason=reason)
             self._close()
 
+    def may_publish(self, topic: str) -> bool:
+        """See `IPassthroughClient`."""
+        return self._gateway.may_publish(self._session, topic)
+
     # Writing.
 
     def pauseProducing(self) -> None:

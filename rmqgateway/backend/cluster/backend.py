@@ -87,6 +87,7 @@ class ClusterBackend:
         self.popping = Popping(core, self.metadata, self.settling, self.lite)
         self.relays = self.producing.relays = Relays(core, self.members)
         self.transactions = self.producing.transactions = Transactions(core, self.members)
+        self.transactions.may_publish = self.users.may_publish
         self.pulling = Pulling(core)
         self.pulled = self.popping.pulled = self.settling.pulled = Pulled(core, self.metadata, self.members, self.pulling)
         self.relays.on_consumers_changed.append(self.pulled.members_changed)

@@ -20,10 +20,10 @@ from rmqgateway.eager import writer
 from rmqgateway.errors import WireError
 from rmqgateway.interfaces import IPassthroughLink
 from rmqgateway.session import split_host
+from rmqgateway.wire import stored_message
 from rmqgateway.wire.remoting import FrameSplitter, decode_frame, encode_request
 from rmqgateway.wire.remoting_scan import Scan, scan, splice_opaque
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode, request_name
-from rmqgateway.wire.stored_message import is_stored_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +55,7 @@ _HELD = frozenset(
 )
 #: Those of them that take nothing: other ones are the client's, answered or not.
 _PULLS = frozenset({int(RequestCode.PULL_MESSAGE), int(RequestCode.LITE_PULL_MESSAGE)})
+_CHECK = int(RequestCode.CHECK_TRANSACTION_STATE)
 #: Opaques of the link's own begin here, and are never used twice; clients count up from about 0.
 _FIRST_OWN = -(1 << 31)
 #: For so long what a client that has gone asked last is still looked at and passed on, in seconds.
@@ -168,7 +169,7 @@ class BrokerLink:
                 return
             if answer.code:
                 shown(None, f"the broker {self._place.key} answers {answer.code}: {answer.remark}")
-            elif is_stored_at(answer.body, physical_offset):
+            elif stored_message.is_stored_at(answer.body, physical_offset):
                 shown(answer.body, "")
             else:
                 shown(None, f"the broker {self._place.key} has no message at {physical_offset}")
@@ -388,6 +389,9 @@ class BrokerLink:
                     changed = True
                     self._unknown(seen)
                     continue
+                if seen.code == _CHECK and not self._may_be_asked(frame):
+                    changed = True
+                    continue
                 rewrite = REQUESTS_OF_BROKERS[seen.code]
                 if rewrite is None:
                     out.append(frame)
@@ -410,6 +414,15 @@ class BrokerLink:
             self._uncrowd()
         if self._linger_timer is not None and not self._asked:
             self._close()
+
+    def _may_be_asked(self, frame: bytes) -> bool:
+        """Brokers ask any client that names the producer group; its half message is for those only who could have sent it."""
+        try:
+            body = decode_frame(frame).body
+            topics = [stored_message.topic(body[at : at + size]) for at, size in stored_message.message_sizes(body)]
+        except WireError:
+            return True  # the rewriting tells what is wrong with it
+        return all(self._client.may_publish(topic.decode("utf-8", "replace")) for topic in topics)
 
     def _unknown(self, seen: Scan) -> None:
         """A question that this gateway does not know might tell an address: it is answered here."""

@@ -22,9 +22,12 @@ from rmqgateway.wire.message_properties import decode_properties
 from rmqgateway.wire.request_codes import RequestCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rmqgateway.backend.cluster.connection import Link
     from rmqgateway.backend.cluster.upstream import Broker
     from rmqgateway.context import Context
+    from rmqgateway.interfaces import ISession
     from rmqgateway.wire.remoting import RemotingCommand
 
 __all__ = ["Transactions"]
@@ -54,6 +57,8 @@ class Transactions(Component):
     def __init__(self, core: Core, members: Members) -> None:
         super().__init__(core)
         self._members = members
+        #: Whether a client may be shown a half message of a topic.
+        self.may_publish: Callable[[ISession, str], bool] = lambda session, topic: True
         self._halves: OrderedDict[str, _Half] = OrderedDict()
 
     def handlers(self) -> Handlers:
@@ -166,7 +171,8 @@ class Transactions(Component):
             group, bytes(request.body), transaction_id, named.get("UNIQ_KEY", transaction_id), queue_offset, physical
         )
         for session in self._members.producer_sessions(group):
-            if session.deliver(event):
+            # Whoever names a producer group is its member; the message is shown to those only who could have sent it.
+            if self.may_publish(session, topic) and session.deliver(event):
                 return
         log.debug("nobody of producer group {group} can be asked for a transaction", group=group)
 

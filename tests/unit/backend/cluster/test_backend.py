@@ -19,8 +19,10 @@ from rmqgateway.commands import (
     all_commands,
 )
 from rmqgateway.commands.clients import ConsumeMode, Consumer, Subscribed
+from rmqgateway.commands.users import Policy, PolicyEntry
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.events import CheckTransaction, ReplyArrived
+from rmqgateway.governance.users import UserRecord
 from rmqgateway.interfaces import IBackend
 from rmqgateway.message import Filter, Message
 from rmqgateway.wire.message_properties import decode_properties, encode_properties
@@ -490,6 +492,20 @@ def test_a_transaction_of_another_gateway_is_ended_by_its_offsets() -> None:
     world.servers[A].script[RequestCode.END_TRANSACTION] = lambda _: (1, {}, b"")
     assert world.do(EndTransaction("T", "PG", 12, "K9", queue_offset=3, physical_offset=99)) is None
     assert RequestCode.END_TRANSACTION in world.servers[B].codes()
+
+
+def test_a_check_reaches_those_who_could_have_sent_the_message() -> None:
+    """Whoever names a producer group is its member."""
+    body = stored("T", b"half", properties=encode_properties({"UNIQ_KEY": "K5", "PGROUP": "PG"}))
+    place = {"tranStateTableOffset": "6", "commitLogOffset": "88"}
+    for topic in ("T", "U"):
+        world = World()
+        world.do(Heartbeat("client", producers=("PG",)))
+        policy = Policy(entries=(PolicyEntry(f"Topic:{topic}", ("Pub",)),))
+        world.backend.users.take(UserRecord("u", "s3cret", policies=(policy,)))
+        world.session.user = "u"
+        world.servers[A].push(RequestCode.CHECK_TRANSACTION_STATE, place, body)
+        assert len(world.events) == (topic == "T")
 
 
 def test_a_check_reaches_the_client_and_its_answer_the_broker() -> None:

@@ -276,3 +276,17 @@ def test_a_namespace_beside_the_names_changes_nothing_of_what_the_broker_does() 
     assert [told.code for told in pair.client.commands()] == [NO]
     frame = ask(pair, 310, {**SEND, "b": "ns%T"})
     assert pair.broker.value() == frame
+
+
+def test_a_check_reaches_those_who_could_have_sent_the_message() -> None:
+    """Brokers take everybody for a member of a producer group who says so."""
+    beat = b'{"clientID":"c","producerDataSet":[{"groupName":"P"}],"consumerDataSet":[]}'
+    for topic, comes in (("mine", True), ("secret", False)):
+        pair = guarded()
+        frame = signed(RequestCode.HEART_BEAT, 5, {}, "s3cret", beat, key="u")
+        pair.protocol.dataReceived(frame)
+        assert pair.broker.value() == frame
+        ext = {"tranStateTableOffset": "0", "commitLogOffset": "1000", "offsetMsgId": MESSAGE_ID}
+        body = stored(topic, b"half", properties=encode_properties({"PGROUP": "P"}))
+        pair.upstream.dataReceived(encode_request(RequestCode.CHECK_TRANSACTION_STATE, 9, ext, body))
+        assert [told.code for told in pair.client.commands()] == ([39] if comes else [])
