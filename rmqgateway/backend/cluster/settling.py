@@ -8,7 +8,9 @@ from twisted.internet.defer import Deferred
 
 from rmqgateway.backend.cluster.answers import refusal
 from rmqgateway.backend.cluster.component import Component, Core, Handlers, all_of
+from rmqgateway.backend.cluster.finding import Finder
 from rmqgateway.backend.cluster.handles import Handle, make_handle, read_handle, real_topic
+from rmqgateway.commands import Action
 from rmqgateway.commands.popping import (
     AckMessages,
     AckResult,
@@ -253,6 +255,11 @@ class Settling(Component):
             await self.pulled.forward(context, command.group, command.topic, text)
             return
         handle = self._read(text)
+        if context.guard is not None and handle.physical_offset >= 0:
+            # A handle is a text that anybody can write: dead letters are the group's to read.
+            message = await Finder(self.core).message(context, handle.physical_offset, handle.broker_name)
+            came_from = stored_message.topic(message).decode("utf-8", "replace")
+            context.require_topic(came_from, command.group, (Action.SUB,))
         await self._bury(context, command.group, command.topic, handle, command.message_id)
 
     async def _bury(self, context: Context, group: str, topic: str, handle: Handle, message_id: str) -> None:

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
+from rmqgateway.backend.cluster.handles import make_handle
 from rmqgateway.commands import Action
 from rmqgateway.commands.administering import ConsumeDirectly, QueryConsumeQueue, QueryMessages, ViewMessage
 from rmqgateway.commands.maintaining import ResumeTransaction
-from rmqgateway.commands.producing import EndTransaction, SendBack
+from rmqgateway.commands.producing import EndTransaction, ForwardToDeadLetterQueue, SendBack
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.session import host_to_bytes
 from rmqgateway.wire.message_id import decode_offset_message_id, encode_offset_message_id
 from rmqgateway.wire.message_properties import encode_properties
 from rmqgateway.wire.remoting import RemotingCommand
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
-from tests.unit.backend.cluster.world import OK, A, Answer, B, World, stored
+from tests.unit.backend.cluster.world import NOW, OK, A, Answer, B, World, stored
 
 #: `stored` puts a message at 1000 + its queue offset.
 PLACE = 1000
@@ -117,6 +118,19 @@ def test_what_hands_a_message_over_is_judged_by_the_message_s_own_topic(command:
     found = world.do(command)
     assert found is None or found.code == 0
     assert asked(world, code) == [A]
+
+
+def test_a_handle_that_somebody_wrote_makes_no_dead_letter_of_another_topic_s_message() -> None:
+    handle = make_handle(0, NOW, 60_000, 0, "0", "broker-a", 0, 0, PLACE)
+    world = world_of(stored("secret", b"x"))
+    world.servers[A].script[RequestCode.ACK_MESSAGE] = lambda _: OK
+    guard = world.context.guard = Refusing()
+    assert world.do(ForwardToDeadLetterQueue("G", "mine", handle)).code is Code.FORBIDDEN
+    assert guard.judged == [("secret", "G", (Action.SUB,))]
+    assert asked(world, BACK) == []
+    world.context.guard = None
+    assert world.do(ForwardToDeadLetterQueue("G", "mine", handle)) is None
+    assert asked(world, BACK) == [A]
 
 
 def test_what_a_producer_wrote_into_a_body_is_no_message() -> None:
