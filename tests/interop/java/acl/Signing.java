@@ -71,7 +71,13 @@ public final class Signing {
             case "queues":
                 return queues(namesrv, hook, words[3], words[4]);
             case "consume":
-                return consume(namesrv, hook, words[3], words[4]);
+                return consume(namesrv, hook, words[3], words[4], 0);
+            case "again":
+                return consume(namesrv, hook, words[3], words[4], 1);
+            case "place":
+                return place(namesrv, hook, words[3], words[5]);
+            case "view":
+                return view(namesrv, hook, words[3], words[4], words[5]);
             default:
                 throw new IllegalArgumentException(words[0]);
         }
@@ -107,6 +113,31 @@ public final class Signing {
         DefaultMQProducer made = producer(namesrv, hook);
         try {
             return made.send(new Message(topic, "tag", "key", body.getBytes(StandardCharsets.UTF_8))).getMsgId();
+        } finally {
+            made.shutdown();
+        }
+    }
+
+    /** Sends, and tells where the message is. */
+    private static String place(String namesrv, RPCHook hook, String topic, String body) throws Exception {
+        DefaultMQProducer made = producer(namesrv, hook);
+        try {
+            return made.send(new Message(topic, body.getBytes(StandardCharsets.UTF_8))).getOffsetMsgId();
+        } finally {
+            made.shutdown();
+        }
+    }
+
+    /** The body of the message at a place. */
+    @SuppressWarnings("deprecation")
+    private static String view(String namesrv, RPCHook hook, String topic, String group, String id) throws Exception {
+        DefaultMQPullConsumer made = new DefaultMQPullConsumer(group, hook);
+        made.setNamesrvAddr(namesrv);
+        made.setInstanceName(instance());
+        made.start();
+        try {
+            MessageExt found = made.viewMessage(topic, id);
+            return new String(found.getBody(), StandardCharsets.UTF_8);
         } finally {
             made.shutdown();
         }
@@ -155,20 +186,28 @@ public final class Signing {
         }
     }
 
-    private static String consume(String namesrv, RPCHook hook, String topic, String group) throws Exception {
+    /** @param refusals how often a message is sent back before it is taken */
+    private static String consume(String namesrv, RPCHook hook, String topic, String group, int refusals)
+        throws Exception {
         BlockingQueue<String> bodies = new LinkedBlockingQueue<>();
         DefaultMQPushConsumer made = new DefaultMQPushConsumer(group, hook, new AllocateMessageQueueAveragely());
         made.setNamesrvAddr(namesrv);
         made.setInstanceName(instance());
         made.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        // A broker makes the retry topic with the first heartbeat, after this client has looked for it.
+        made.setPollNameServerInterval(1_000);
         made.subscribe(topic, "*");
         made.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            if (messages.get(0).getReconsumeTimes() < refusals) {
+                context.setDelayLevelWhenNextConsume(1);
+                return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+            }
             messages.forEach(each -> bodies.add(new String(each.getBody(), StandardCharsets.UTF_8)));
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         made.start();
         try {
-            String first = bodies.poll(6, TimeUnit.SECONDS);
+            String first = bodies.poll(refusals == 0 ? 6 : 12, TimeUnit.SECONDS);
             if (first == null) {
                 return "nothing";
             }
