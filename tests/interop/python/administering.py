@@ -97,7 +97,7 @@ class Administrator:
 
 
 def scenario(endpoints: str, prefix: str) -> None:
-    topic, group = f"{prefix}_admin", f"{prefix}_admin_group"
+    topic, group = f"{prefix}_administered", f"{prefix}_administered_group"
     bodies: list[str] = []
     came = threading.Condition()
 
