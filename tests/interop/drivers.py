@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.toolchain import classpath, tail
+from tests.interop.toolchain import REBALANCING, classpath, tail
 
 __all__ = ["FIGURES", "Driver", "Result", "java_driver"]
 
@@ -148,8 +148,7 @@ def java_driver(
         f"-Duser.home={directory}",
         f"-Drocketmq.client.logRoot={directory}",
         "-Drocketmq.client.logLevel=WARN",
-        # 4.9 looks only every 20 s whether its queues changed, which decides how long many scenarios last.
-        "-Drocketmq.client.rebalance.waitInterval=1000",
+        *REBALANCING,
         *options,
         "-cp",
         classpath("clients", version),

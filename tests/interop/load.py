@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop.test_grpc_java import VERSION as GRPC_JAVA
-from tests.interop.toolchain import classpath, go_program, missing, tail
+from tests.interop.toolchain import REBALANCING, classpath, go_program, missing, tail
 
 __all__ = ["Load"]
 
@@ -148,7 +148,7 @@ class Load:
         pause = str(pause_ms)
         java = [
             "java", "-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={directory}",
-            f"-Drocketmq.client.logRoot={directory}", "-Drocketmq.client.logLevel=WARN",
+            f"-Drocketmq.client.logRoot={directory}", "-Drocketmq.client.logLevel=WARN", *REBALANCING,
             "-cp", f"{classpath('clients', '5.5.0')}:{classpath('grpc', GRPC_JAVA)}",
             str(HERE / "couriers" / "Load.java"), address, prefix, pause,
         ]  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.toolchain import JVM_OPENS, classpath, tail
+from tests.interop.toolchain import JVM_OPENS, REBALANCING, classpath, tail
 
 __all__ = ["Admin", "Printed"]
 
@@ -46,6 +46,7 @@ class Admin:
                     *JVM_OPENS,
                     f"-Duser.home={directory}",
                     f"-Drocketmq.client.logRoot={directory}",
+                    *REBALANCING,
                     "-Drocketmq.client.logLevel=WARN",
                     "-cp",
                     classpath("mqadmin", version),

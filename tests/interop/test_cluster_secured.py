@@ -24,7 +24,7 @@ from tests.interop.mqadmin import Admin
 from tests.interop.mqhttp.build import command, lacking
 from tests.interop.secured import PRODUCER, READER, ROOT, Signer
 from tests.interop.test_cluster_front_ends import Socket
-from tests.interop.toolchain import classpath, go_program, missing
+from tests.interop.toolchain import REBALANCING, classpath, go_program, missing
 
 _reason = missing("java", "mvn")
 pytestmark = [pytest.mark.gateway_only, pytest.mark.skipif(_reason is not None, reason=str(_reason))]
@@ -247,7 +247,7 @@ def go(fortress: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def _signer(kind: str, gateway: ClusterGateway, directory: Path) -> Iterator[Signer]:
     java = ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={directory}"]
-    java += [f"-Drocketmq.client.logRoot={directory}", "-Drocketmq.client.rebalance.waitInterval=1000"]
+    java += [f"-Drocketmq.client.logRoot={directory}", *REBALANCING]
     environment = None
     if kind == "grpc":
         words = [*java, "-cp", classpath("grpc", "5.2.0"), "SigningGrpc", gateway.address]

@@ -16,7 +16,7 @@ import pytest
 from tests.browser.chromium import Chromium, Page, running_chromium
 from tests.interop.gateway import Gateway
 from tests.interop.test_grpc_python import _interpreter
-from tests.interop.toolchain import JVM_OPENS, classpath, missing
+from tests.interop.toolchain import JVM_OPENS, REBALANCING, classpath, missing
 
 HERE = Path(__file__).resolve().parent
 TOPIC = "crossing"
@@ -132,7 +132,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list
             curl = Curl(gateway.address)
             curl.send("the topic comes into being")
             java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *JVM_OPENS, f"-Duser.home={folder}"]
-            java += ["-Drocketmq.client.rebalance.waitInterval=1000", "-Dfile.encoding=UTF-8", "-Dsun.stdout.encoding=UTF-8"]
+            java += [*REBALANCING, "-Dfile.encoding=UTF-8", "-Dsun.stdout.encoding=UTF-8"]
             java += ["-cp", classpath("clients", "5.5.0"), "Crossing", gateway.address, TOPIC, "crossing-remoting"]
             grpc = [str(_interpreter()), str(HERE / "python" / "crossing.py"), gateway.address, TOPIC, "crossing-grpc"]
             processes += [ProcessMember(java, folder, "remoting"), ProcessMember(grpc, folder, "grpc")]

@@ -28,7 +28,7 @@ from tests.interop.matrix_pairs import CLIENTS, PAIRS
 from tests.interop.mqhttp.build import command as mqhttp_command
 from tests.interop.test_grpc_java import VERSION as GRPC_JAVA
 from tests.interop.test_grpc_python import _interpreter
-from tests.interop.toolchain import classpath, go_program, missing
+from tests.interop.toolchain import REBALANCING, classpath, go_program, missing
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
@@ -124,7 +124,7 @@ def _couriers(gateway: Gateway, directory: Path) -> dict[str, Any]:
         f"-Duser.home={directory}",
         f"-Drocketmq.client.logRoot={directory}",
         "-Drocketmq.client.logLevel=WARN",
-        "-Drocketmq.client.rebalance.waitInterval=1000",
+        *REBALANCING,
         "-cp",
         java_path,
         str(HERE / "Courier.java"),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.interop.conftest import Server
 from tests.interop.drivers import Driver
-from tests.interop.toolchain import classpath
+from tests.interop.toolchain import REBALANCING, classpath
 
 pytestmark = pytest.mark.needs("java", "mvn")
 #: The last RocketMQ whose implementation of OpenMessaging is in Maven's central repository.
@@ -25,7 +25,7 @@ def driver(server: Server, prefix: str, tmp_path_factory: pytest.TempPathFactory
         "-XX:TieredStopAtLevel=1",
         f"-Duser.home={directory}",
         f"-Drocketmq.client.logRoot={directory}",
-        "-Drocketmq.client.rebalance.waitInterval=1000",
+        *REBALANCING,
     ]
     program = ["-cp", classpath("openmessaging", VERSION), "OpenMessagingScenarios", server.address, prefix]
     # Without this the address of the access point is not that of a name server.

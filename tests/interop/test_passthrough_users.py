@@ -13,7 +13,7 @@ from tests.interop.brokers import BrokerCluster, ClusterGateway
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
 from tests.interop.secured import PRODUCER, READER, ROOT, USERS, Signer
-from tests.interop.toolchain import classpath, missing
+from tests.interop.toolchain import REBALANCING, classpath, missing
 
 pytestmark = pytest.mark.needs("java", "mvn")
 BROKER = ("broker-a", 0)
@@ -66,7 +66,7 @@ def client(
 ) -> Iterator[Signer]:
     directory = tmp_path_factory.mktemp("signing")
     command = ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={directory}"]
-    command += [f"-Drocketmq.client.logRoot={directory}", "-Drocketmq.client.rebalance.waitInterval=1000"]
+    command += [f"-Drocketmq.client.logRoot={directory}", *REBALANCING]
     command += ["-cp", classpath("acl", request.param), "Signing", gateway.address]
     made = Signer(command, directory)
     try:

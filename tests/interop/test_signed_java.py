@@ -8,7 +8,7 @@ import pytest
 
 from tests.interop.gateway import Gateway
 from tests.interop.secured import PRODUCER, READER, ROOT, Signer, secured
-from tests.interop.toolchain import classpath
+from tests.interop.toolchain import REBALANCING, classpath
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
@@ -28,7 +28,7 @@ def client(request: pytest.FixtureRequest, gateway: Gateway, tmp_path_factory: p
     version, _, form = request.param.partition("-")
     directory = tmp_path_factory.mktemp("signing")
     command = ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={directory}"]
-    command += [f"-Drocketmq.client.logRoot={directory}", "-Drocketmq.client.rebalance.waitInterval=1000"]
+    command += [f"-Drocketmq.client.logRoot={directory}", *REBALANCING]
     command += [f"-Drocketmq.serialize.type={form}", "-cp", classpath("acl", version), "Signing", gateway.address]
     made = Signer(command, directory)
     try:

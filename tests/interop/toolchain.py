@@ -18,6 +18,7 @@ from pathlib import Path
 __all__ = [
     "BUILD",
     "JVM_OPENS",
+    "REBALANCING",
     "BuildError",
     "build_once",
     "classpath",
@@ -39,6 +40,11 @@ JVM_OPENS = tuple(
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
     for package in ("java.nio", "sun.nio.ch", "java.lang", "java.util")
 )
+
+#: How soon Java's Remoting client balances queues, instead of after 1 and 20 s. Its first heartbeat is sent after 1 s, too:
+#: one that finds the other's lock taken is left out, and until the next, 30 s later, every pull is refused as newer than
+#: the subscription that its broker knows.
+REBALANCING = ("-Drocketmq.client.rebalance.minInterval=300", "-Drocketmq.client.rebalance.waitInterval=700")
 
 _MAVEN_GOALS = ("package", "dependency:copy-dependencies")
 _HINTS = {

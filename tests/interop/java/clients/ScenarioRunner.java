@@ -174,7 +174,7 @@ public final class ScenarioRunner {
         command.add("-XX:TieredStopAtLevel=1");
         command.add("-XX:+UseSerialGC");
         for (String name : new String[] {"user.home", "rocketmq.serialize.type", "rocketmq.client.logRoot",
-            "rocketmq.client.rebalance.waitInterval"}) {
+            "rocketmq.client.rebalance.minInterval", "rocketmq.client.rebalance.waitInterval"}) {
             if (System.getProperty(name) != null) {
                 command.add("-D" + name + "=" + System.getProperty(name));
             }
