@@ -59,7 +59,6 @@ class Transactions(Component):
         self._writer = writer
         self._halves = HalfTable()
         self._alarm = Alarm(core, self._check_due)
-        self._turn = 0
         #: Whether a member of a producer group may be shown a half message of a topic; set by the backend.
         self.may_publish: Callable[[ISession, str], bool] = lambda session, topic: True
         register_state(core.store, StateKind.TRANSACTIONS, self)
@@ -286,10 +285,12 @@ class Transactions(Component):
             offset,
             stored_message.physical_offset(message),
         )
-        self._turn += 1
+        # Each time another member, for each half message by itself: one that does not know, or does not answer, is not asked
+        # again and again while others would.
+        turn = offset + self._halves.checks(offset)
         for index in range(len(sessions)):
-            # Another member when the first one cannot be asked.
-            if sessions[(self._turn + index) % len(sessions)].deliver(event):
+            # Another member, too, when the first one cannot be asked.
+            if sessions[(turn + index) % len(sessions)].deliver(event):
                 break
 
     def _discard(self, offset: int, message: bytes) -> None:

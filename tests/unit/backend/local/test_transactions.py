@@ -141,6 +141,16 @@ def test_a_member_that_cannot_be_asked_is_passed_over(world: World, session: Tes
     assert len(session.events) == 2
 
 
+def test_each_half_message_is_shown_to_every_member_in_turn(world: World, session: TestSession) -> None:
+    """However many others are checked at the same times: one member may be a producer without a listener."""
+    other = world.session()
+    world.execute(other, Heartbeat("other", producers=(PRODUCERS,)))
+    halves = {prepare(world, session).queue_offset for _ in range(2)}
+    world.advance(40)
+    for asked in (session, other):
+        assert {event.queue_offset for event in asked.events if isinstance(event, CheckTransaction)} == halves
+
+
 def test_after_the_last_check_it_is_put_aside(world: World, session: TestSession) -> None:
     prepare(world, session)
     world.advance(6.1 + 3 * 30 + 1, step=0.5)
