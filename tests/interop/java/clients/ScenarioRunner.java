@@ -44,6 +44,7 @@ public final class ScenarioRunner {
         Producing.register(beside);
         Asking.register(beside);
         Relaying.register(beside);
+        Promising.register(beside);
     }
 
     public static void main(String[] args) throws Exception {
@@ -68,6 +69,7 @@ public final class ScenarioRunner {
         known.addAll(beside.keySet());
         if (names.equals("all") || names.equals("list")) {
             known.removeAll(Relaying.NAMES);
+            known.removeAll(Promising.NAMES);
         }
         Set<String> wanted = names.equals("all") || names.equals("list") ? known
             : new LinkedHashSet<>(Arrays.asList(names.split(",")));
