@@ -95,19 +95,24 @@ def reading(gateway: ClusterGateway) -> None:
 
 def consuming(gateway: ClusterGateway) -> None:
     it = Admin(gateway, "consuming")
-    for number in range(4):
-        it.send(str(number))
+    total = 0
+    # Which queue takes a message depends on what else is sent meanwhile.
+    while total < 40 and not all(it.pages(subscription="*", broker_name=BROKER, queue_id=each) for each in (0, 1)):
+        for _ in range(4):
+            it.send(str(total))
+            total += 1
+        it.until(lambda wanted=total: len(it.pages(subscription="*")) == wanted)
     for queue_id in (0, 1):
         it.operator.execute(UpdateConsumerOffset(it.group.name, it.topic.name, queue_id, 1, BROKER))
     group = {"group": it.group}
     it.until(
         lambda: (
             it.call("DescribeGroupAccumulation", admin.DescribeGroupAccumulationRequest(**group)).accumulation.accumulation
-            == 2
+            == total - 2
         )
     )
     lag = it.call("DescribeGroupAccumulation", admin.DescribeGroupAccumulationRequest(**group, topics=[it.topic]))
-    assert lag.topic_accumulation[it.topic.name].accumulation == 2
+    assert lag.topic_accumulation[it.topic.name].accumulation == total - 2
     assert lag.accumulation.inflight_messages == lag.accumulation.ready_messages == -1
     (known,) = it.call("ListSubscription", admin.ListSubscriptionRequest(**group)).subscription_info
     assert not known.online and known.topic == it.topic

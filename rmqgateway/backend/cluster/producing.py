@@ -112,7 +112,6 @@ class Producing(Component):
         self._metadata = metadata
         self.transactions: Transactions | None = None
         self.relays: Relays | None = None
-        self._turn = 0
         address = socket.inet_aton("127.0.0.1")
         self._ids = UniqueIdGenerator(address, os.getpid(), int.from_bytes(os.urandom(4), "big"))
 
@@ -186,7 +185,7 @@ class Producing(Component):
         writable = route.writable
         if not writable:
             raise _not_writable(route)
-        self._turn = turn = self._turn + 1
+        route.turn = turn = route.turn + 1
         name = writable[turn % len(writable)][0]
         ext = self._header(command, message, properties, -1, name)
         sending = _Sending(self, context, command, ext, message.body, [key], self._others(route, name))
@@ -238,7 +237,7 @@ class Producing(Component):
                 )
             name, number = route.queue(message.queue_id)
             return name, number, True
-        self._turn = turn = self._turn + 1
+        route.turn = turn = route.turn + 1
         return writable[turn % len(writable)][0], -1, False
 
     @staticmethod

@@ -48,9 +48,11 @@ class TopicRoute:
 
     :ivar route: as clients are told. :ivar writable, readable: (broker name, queues), in order of names; brokers without
         a master cannot be written to. :ivar write_queues: of all brokers together. :ivar asked_at: in reactor seconds.
+    :ivar turn: of the brokers that messages are sent to; the topic's own, so that each of them gets as many whatever is sent
+        to other topics in between.
     """
 
-    __slots__ = ("asked_at", "names", "readable", "route", "used_at", "writable", "write_queues")
+    __slots__ = ("asked_at", "names", "readable", "route", "turn", "used_at", "writable", "write_queues")
 
     def __init__(self, route: Route, now: float) -> None:
         self.route = route
@@ -73,6 +75,7 @@ class TopicRoute:
         )
         self.write_queues = sum(count for _, count in self.writable)
         self.asked_at = self.used_at = now
+        self.turn = 0
 
     def queue(self, number: int) -> tuple[str, int]:
         """Broker and queue id of one of all writable queues, in order of broker names. :param number: below `write_queues`."""

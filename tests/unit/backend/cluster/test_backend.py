@@ -112,6 +112,16 @@ def test_sends_take_brokers_in_turn_and_a_group_stays_with_one_queue() -> None:
     assert next(iter(places))[1] != "-1"
 
 
+def test_each_topic_takes_brokers_in_turn_whatever_is_sent_to_others() -> None:
+    world = World(brokers=(A, B))
+    world.topics["U"] = 4
+    for topic in "TU" * 4:
+        world.do(SendMessages(topic, (message(),)))
+    for address in (A, B):
+        sends = [one for one in world.servers[address].asked if one.code == RequestCode.SEND_MESSAGE_V2]
+        assert sorted(one.ext_fields["b"] for one in sends) == ["T", "T", "U", "U"]
+
+
 def test_what_was_not_written_goes_to_another_broker_and_what_was_does_not() -> None:
     world = World(brokers=(A, B))
     world.servers[A].go()
