@@ -70,6 +70,9 @@ def client(
     command += ["-cp", classpath("acl", request.param), "Signing", gateway.address]
     made = Signer(command, directory)
     try:
+        # The first question of a JVM that is still loading may take longer than its client waits for a route, 3 s.
+        answers = (made("queues", ROOT, "acl_known", "acl_first") for _ in range(10))
+        assert any(answer.startswith("OK ") for answer in answers)
         yield made
     finally:
         made.stop()
