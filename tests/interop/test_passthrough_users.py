@@ -34,7 +34,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterGateway
         admin = Admin(cluster.address, tmp_path_factory.mktemp("mqadmin"))
         try:
             for topic in ("acl_known", "acl_again", "acl_secret", "other"):
-                fine(admin.run("updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", "2", "-w", "2"))
+                # The broker may not be registered yet: then the command does nothing, and says nothing.
+                words = ("updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", "2", "-w", "2")
+                assert "success" in fine(admin.until(lambda each: "success" in each.out, *words)).out
         finally:
             admin.stop()
         ports, options = {BROKER: _free_ports(4)}, ("--set", f"users.file={users}")
