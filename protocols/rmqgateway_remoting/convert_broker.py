@@ -20,6 +20,7 @@ from rmqgateway.commands import (
     ViewMessage,
 )
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.route_body import broker_data
 from rmqgateway.wire.bodies import encode_body
 from rmqgateway.wire.bodies.routes import ClusterInfo, KVTable
 from rmqgateway.wire.bodies.topics import (
@@ -40,7 +41,6 @@ from rmqgateway_remoting.convert_base import (
     respond,
     text,
 )
-from rmqgateway_remoting.convert_clients import broker_data
 from rmqgateway_remoting.convert_pulling import append_messages
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def reply_cluster(reply: ClusterInformation, request: RemotingCommand, peer: Pee
         if broker.name not in names:
             names.append(broker.name)
     body = ClusterInfo(
-        broker_addr_table={broker.name: broker_data(broker, peer) for broker in reply.brokers},
+        broker_addr_table={broker.name: broker_data(broker, peer.host) for broker in reply.brokers},
         cluster_addr_table=clusters,
     )
     respond(request, out, body=encode_body(body, standard=boolean(request.ext_fields, "acceptStandardJsonOnly")))

@@ -17,12 +17,12 @@ from rmqgateway.commands import (
     QueryAssignment,
     QueryRoute,
     Route,
-    RouteBroker,
     SetConsumeMode,
     Subscribed,
     Unregister,
 )
 from rmqgateway.errors import Code, WireError
+from rmqgateway.route_body import route_data
 from rmqgateway.wire.bodies import decode_body, encode_body
 from rmqgateway.wire.bodies.clients import CheckClientRequest, ConsumerData, ConsumerList, HeartbeatData
 from rmqgateway.wire.bodies.common import MessageQueue as QueueBody
@@ -32,7 +32,6 @@ from rmqgateway.wire.bodies.consuming import (
     QueryAssignmentResponse,
     SetMessageRequestMode,
 )
-from rmqgateway.wire.bodies.routes import BrokerData, QueueData, TopicRouteData
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway_remoting.convert_base import (
     Operation,
@@ -48,7 +47,7 @@ from rmqgateway_remoting.versions import V4_9_4, version_name
 if TYPE_CHECKING:
     from rmqgateway.wire.remoting import RemotingCommand
 
-__all__ = ["OPERATIONS", "broker_data"]
+__all__ = ["OPERATIONS"]
 
 
 def parse_heartbeat(request: RemotingCommand, peer: Peer) -> Heartbeat:
@@ -169,33 +168,10 @@ def parse_route(request: RemotingCommand, peer: Peer) -> QueryRoute:
     return QueryRoute(text(request.ext_fields, "topic"))
 
 
-def broker_data(broker: RouteBroker, peer: Peer) -> BrokerData:
-    """A broker; the address of this gateway itself is the one that the client has reached."""
-    return BrokerData(
-        broker_addrs={number: address or peer.host for number, address in broker.addresses},
-        broker_name=broker.name,
-        cluster=broker.cluster,
-    )
-
-
 def reply_route(reply: Route, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
     """``TopicRouteData``, as standard JSON for those who ask for it and for clients since 4.9.4."""
-    route = TopicRouteData(
-        broker_datas=[broker_data(broker, peer) for broker in reply.brokers],
-        order_topic_conf=reply.order_configuration or None,
-        queue_datas=[
-            QueueData(
-                broker_name=queues.broker_name,
-                perm=int(queues.permission),
-                read_queue_nums=queues.read_queues,
-                topic_sys_flag=queues.topic_sys_flag,
-                write_queue_nums=queues.write_queues,
-            )
-            for queues in reply.queues
-        ],
-    )
     standard = boolean(request.ext_fields, "acceptStandardJsonOnly") or request.version >= V4_9_4
-    respond(request, out, body=encode_body(route, standard=standard))
+    respond(request, out, body=encode_body(route_data(reply, peer.host), standard=standard))
 
 
 def parse_query_assignment(request: RemotingCommand, peer: Peer) -> QueryAssignment:

@@ -34,6 +34,7 @@ from rmqgateway.wire.bodies.lite import (
     ParentTopicInfo,
 )
 from rmqgateway.wire.bodies.topics import TopicOffset
+from rmqgateway.wire.lite_topics import lite_topic
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway_remoting.convert_base import Operation, Peer, int32, reply_nothing, respond, text
 
@@ -115,7 +116,7 @@ def parse_client(request: RemotingCommand, peer: Peer) -> GetLiteClientInformati
 def reply_client(reply: LiteClientInformation, request: RemotingCommand, peer: Peer, out: list[bytes]) -> None:
     """``GetLiteClientInfoResponseBody``; brokers leave the time of the last consuming out, too."""
     # Under the names that they have in a broker's store; the parent's as the asker knows it.
-    named = [f"%LMQ%${reply.topic}${name}" for name in reply.lite_topics]
+    named = [lite_topic(reply.topic, name) for name in reply.lite_topics]
     body = LiteClientInfo(
         client_id=reply.client_id,
         group=reply.group,

@@ -27,6 +27,7 @@ from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.wire.bodies import decode_body
 from rmqgateway.wire.bodies.clients import LiteOffsetOption, LiteSubscriptionRequest
 from rmqgateway.wire.bodies.consuming import BatchAck, BatchAckMessageRequest, decode_bit_set
+from rmqgateway.wire.lite_topics import lite_topic
 from rmqgateway.wire.message_properties import set_property
 from rmqgateway.wire.remoting import encode_head, encode_response
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
@@ -187,7 +188,7 @@ def reply_pop_lite(reply: ReceivedMessages, request: RemotingCommand, peer: Peer
     for received, parts in zip(reply.messages, handles, strict=True):
         if len(parts) != 9:
             raise GatewayError(Code.UNSUPPORTED, "POP_LITE_MESSAGE: the client has subscribed to no lite topic")
-        behind = f"%LMQ%${topic_of(received.message).decode()}${parts[8]}"
+        behind = lite_topic(topic_of(received.message).decode(), parts[8])
         message = with_property(received.message, b"INNER_MULTI_DISPATCH", behind)
         messages.append(with_property(message, b"INNER_MULTI_QUEUE_OFFSET", parts[7]))
         counts.append(str(received.delivery_attempt - 1))

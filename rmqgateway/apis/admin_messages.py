@@ -37,6 +37,7 @@ from rmqgateway.commands import (
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.wire import stored_message
 from rmqgateway.wire.consistent_hash import java_hash
+from rmqgateway.wire.lite_topics import lite_topic
 from rmqgateway.wire.message_id import decode_offset_message_id, host_text
 from rmqgateway.wire.message_properties import decode_properties, find_property
 
@@ -253,8 +254,7 @@ async def _by_queue(
     if request.WhichOneof("search_key") == "lite_topic":
         check_lite_topic(request.lite_topic, rpc.api.settings.max_lite_topic)
         known: LiteTopicInformation = await ask(rpc, GetLiteTopicInformation(topic, request.lite_topic))
-        # The backend's own topic of the lite topic, as ``LiteUtil`` of 5.5.0 names it.
-        source = f"%LMQ%${topic}${request.lite_topic}"
+        source = lite_topic(topic, request.lite_topic)
         queues = [_Queue("", 0, known.min_offset, known.max_offset)]
     else:
         passes = _passes(request.subscription)

@@ -22,9 +22,10 @@ from rmqgateway.commands import (
     Subscribed,
 )
 from rmqgateway.message import Filter, FilterType, MessageQueue
+from rmqgateway.route_body import route_data
 from rmqgateway.wire.bodies import encode_body
 from rmqgateway.wire.bodies.consuming import ConsumerRunningInfo
-from rmqgateway.wire.bodies.routes import BrokerData, QueueData, TopicRouteData
+from rmqgateway.wire.lite_topics import lite_parent
 
 __all__ = [
     "UNKNOWN",
@@ -46,7 +47,6 @@ __all__ = [
 
 UNKNOWN = -1
 _MODELS = {MessageModel.CLUSTERING: admin.CLUSTERING, MessageModel.BROADCASTING: admin.BROADCASTING}
-_LITE_PREFIX = "%LMQ%$"
 
 
 def is_own_topic(topic: str) -> bool:
@@ -56,7 +56,7 @@ def is_own_topic(topic: str) -> bool:
 
 def parent_of(topic: str) -> str:
     """The topic above a lite topic whose backend's name this is; of all others the name itself."""
-    return topic[len(_LITE_PREFIX) :].rpartition("$")[0] if topic.startswith(_LITE_PREFIX) else topic
+    return lite_parent(topic) or topic
 
 
 def expression_of(wanted: Filter) -> v2.FilterExpression:
@@ -249,25 +249,4 @@ def _i64(value: int) -> int:
 
 def route_text(route: Route, host: str) -> str:
     """``TopicRouteData`` of Remoting as JSON. :param host: the address under which the caller reaches this gateway."""
-    body = TopicRouteData(
-        broker_datas=[
-            BrokerData(
-                broker_addrs={number: address or host for number, address in broker.addresses},
-                broker_name=broker.name,
-                cluster=broker.cluster,
-            )
-            for broker in route.brokers
-        ],
-        order_topic_conf=route.order_configuration or None,
-        queue_datas=[
-            QueueData(
-                broker_name=queues.broker_name,
-                perm=int(queues.permission),
-                read_queue_nums=queues.read_queues,
-                topic_sys_flag=queues.topic_sys_flag,
-                write_queue_nums=queues.write_queues,
-            )
-            for queues in route.queues
-        ],
-    )
-    return encode_body(body, standard=True).decode()
+    return encode_body(route_data(route, host), standard=True).decode()

@@ -19,6 +19,7 @@ from rmqgateway.commands import (
     Resource,
     UnlockQueues,
 )
+from rmqgateway.wire.lite_topics import lite_parent
 
 __all__ = ["Need", "needs_of", "resources_of", "topic_need"]
 
@@ -26,7 +27,6 @@ __all__ = ["Need", "needs_of", "resources_of", "topic_need"]
 Need = tuple[Resource, str, tuple[Action, ...]]
 
 _RETRY = "%RETRY%"
-_LITE = "%LMQ%$"
 #: RocketMQ's own topic whose route stands for that of a topic that does not exist yet.
 _AUTO_CREATE = "TBW102"
 _ACTIONS: dict[type[Command[Any]], tuple[Action, ...]] = {}
@@ -80,9 +80,8 @@ def topic_need(topic: str, group: str, actions: tuple[Action, ...]) -> Need | No
 
     :param group: the consumer group that the command names (and is judged for), or "".
     """
-    if topic.startswith(_LITE):
-        # What is behind a lite topic is its parent's.
-        topic = topic[len(_LITE) :].rpartition("$")[0] or topic
+    # What is behind a lite topic is its parent's.
+    topic = lite_parent(topic) or topic
     if not topic.startswith(_RETRY):
         return Resource.TOPIC, topic, actions
     rest = topic[len(_RETRY) :]

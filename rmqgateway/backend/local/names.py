@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.wire.lite_topics import LITE_PREFIX, lite_name, lite_parent, lite_topic
 from rmqgateway.wire.system_topics import is_system_topic
 
 __all__ = [
     "AUTO_CREATE_TOPIC",
     "DLQ_PREFIX",
     "HALF_TOPIC",
+    "LITE_PREFIX",
     "MAX_GROUP_SIZE",
     "MAX_TOPIC_SIZE",
     "OP_HALF_TOPIC",
@@ -31,6 +33,9 @@ __all__ = [
     "is_retry_or_dead_letter",
     "is_system_group",
     "is_system_topic",
+    "lite_name",
+    "lite_parent",
+    "lite_topic",
     "pop_retry_topic",
     "reply_topic",
     "retry_topic",
@@ -86,8 +91,6 @@ _SYSTEM_GROUP_PREFIX = "CID_RMQ_SYS_"
 
 _VALID = re.compile(r"[%|a-zA-Z0-9_-]+").fullmatch
 _VALID_LITE = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
-#: Before the names of topics behind lite topics.
-LITE_PREFIX = "%LMQ%"
 #: Pop retry topics of version 2 are ``%RETRY%group+topic``.
 _VALID_RETRY = re.compile(r"[%|a-zA-Z0-9_+-]+").fullmatch
 
@@ -165,21 +168,6 @@ def pop_retry_topic(group: str, topic: str, version: int = 2) -> str:
 def dead_letter_topic(group: str) -> str:
     """Where a group's messages go whose attempts are used up."""
     return DLQ_PREFIX + group
-
-
-def lite_topic(parent: str, lite_name: str) -> str:
-    """The backend's own topic behind a lite topic."""
-    return f"{LITE_PREFIX}${parent}${lite_name}"
-
-
-def lite_name(topic: str) -> str:
-    """The lite topic that a topic of `lite_topic` is behind."""
-    return topic.rpartition("$")[2]
-
-
-def lite_parent(topic: str) -> str:
-    """The parent of the lite topic that a topic of `lite_topic` is behind, or "": it is behind none."""
-    return topic[len(LITE_PREFIX) + 1 :].rpartition("$")[0] if topic.startswith(LITE_PREFIX + "$") else ""
 
 
 def is_lite_name(name: str) -> bool:
