@@ -17,9 +17,12 @@ from rmqgateway.commands import (
     LockQueues,
     QueryRoute,
     Resource,
+    SendMessages,
     UnlockQueues,
 )
 from rmqgateway.wire.lite_topics import lite_parent
+from rmqgateway.wire.message_const import PROPERTY_INNER_MULTI_DISPATCH
+from rmqgateway.wire.message_properties import find_property
 
 __all__ = ["Need", "needs_of", "resources_of", "topic_need"]
 
@@ -29,6 +32,8 @@ Need = tuple[Resource, str, tuple[Action, ...]]
 _RETRY = "%RETRY%"
 #: RocketMQ's own topic whose route stands for that of a topic that does not exist yet.
 _AUTO_CREATE = "TBW102"
+#: A producer may name queues of other topics here, separated by commas, into which a real broker puts the message, too.
+_DISPATCH = PROPERTY_INNER_MULTI_DISPATCH.encode()
 _ACTIONS: dict[type[Command[Any]], tuple[Action, ...]] = {}
 
 
@@ -68,6 +73,8 @@ def needs_of(command: Command[Any]) -> Iterator[Need]:
             need = topic_need(name, group, actions)
             if need is not None:
                 yield need
+    if isinstance(command, SendMessages):
+        yield from _of_dispatched(command, actions)
     if isinstance(command, LockQueues | UnlockQueues):
         for topic in dict.fromkeys(queue.topic for queue in command.queues):
             need = topic_need(topic, group, actions)
@@ -94,6 +101,17 @@ def topic_need(topic: str, group: str, actions: tuple[Action, ...]) -> Need | No
         if rest.startswith(group) and rest[len(group) :][:1] in ("_", "+"):
             return Resource.TOPIC, rest[len(group) + 1 :], actions
     return Resource.GROUP, rest.partition("+")[0], actions
+
+
+def _of_dispatched(command: SendMessages, actions: tuple[Action, ...]) -> Iterator[Need]:
+    """What messages need that name further queues to be put into (``CommitLogDispatcher`` of lite and LMQ queues)."""
+    for message in command.messages:
+        if _DISPATCH in message.properties:
+            queues = find_property(message.properties, _DISPATCH) or b""
+            for queue in queues.decode("utf-8", "replace").split(","):
+                need = topic_need(queue, "", actions) if queue else None
+                if need is not None:
+                    yield need
 
 
 def _of_heartbeat(command: Heartbeat) -> Iterator[Need]:

@@ -10,6 +10,7 @@ from twisted.logger import globalLogPublisher
 from rmqgateway import commands as c
 from rmqgateway.context import Credential
 from rmqgateway.errors import Code, GatewayError, NotAuthenticated
+from rmqgateway.message import Message
 from rmqgateway.testing import World
 
 
@@ -103,3 +104,27 @@ def test_no_user_costs_the_door_nothing() -> None:
     world = World()
     world.gateway.guard.judge = None  # type: ignore[assignment,method-assign]
     world.execute(world.session(), c.QueryRoute("t", create=True))
+
+
+def test_what_a_message_is_put_into_beside_its_topic_is_judged(world: World) -> None:
+    root, ann = world.session(), world.session()
+    root.sign_in("root", "r00t")
+    world.execute(root, c.CreateUser("ann", "secret"))
+    entry = c.PolicyEntry("Topic:mine", ("Pub",), (), c.Decision.ALLOW)
+    world.execute(root, c.CreateAcl("User:ann", (c.Policy(entries=(entry,)),)))
+    ann.sign_in("ann", "secret")
+
+    def send(queues: bytes) -> None:
+        message = Message(b"x", b"INNER_MULTI_DISPATCH\x01%b\x02" % queues)
+        world.execute(ann, c.SendMessages("mine", (Message(b"x"), message)))
+
+    send(b"")
+    send(b"%LMQ%$mine$chat,%LMQ%$mine$other")
+    for queues, refused in (
+        (b"%LMQ%$mine$chat,%LMQ%$theirs$chat", "Topic:theirs"),
+        (b"%LMQ%device", "Topic:%LMQ%device"),
+        (b"%RETRY%g", "Group:g"),
+    ):
+        with pytest.raises(GatewayError, match=refused) as caught:
+            send(queues)
+        assert caught.value.code is Code.FORBIDDEN
