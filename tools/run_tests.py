@@ -162,7 +162,7 @@ def run_suite(
         results.unlink(missing_ok=True)
         coverage.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={results}", *suite["paths"]]
-        command += [f"--ignore={path}" for path in suite.get("without", [])]
+        command += [f"--ignore={path}" for path in suite.get("ignored", [])]
         if not soak:
             command += ["-m", "not slow"]
         measured, wanted = suite.get("measure", []), suite.get("coverage", {})
@@ -258,6 +258,8 @@ def main() -> int:
     parser.add_argument("--soak", action="store_true", help="with the long parameters")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"some of: {' '.join(suites)}")
     arguments = parser.parse_args()
+    for suite in suites.values():
+        suite["ignored"] = [path for other in suite.get("without", []) for path in suites[other]["paths"]]
     unknown = set(arguments.suites) - set(suites)
     if unknown:
         parser.error(f"there is no suite {', '.join(sorted(unknown))}; there is {', '.join(suites)}")

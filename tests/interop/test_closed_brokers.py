@@ -30,8 +30,7 @@ from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
 from tests.interop.toolchain import go_program, missing
 
-_reason = missing("java", "mvn")
-pytestmark = [pytest.mark.gateway_only, pytest.mark.skipif(_reason is not None, reason=str(_reason))]
+pytestmark = [pytest.mark.gateway_only, pytest.mark.needs("java", "mvn")]
 
 #: Those that dial what an answer told them: ids, store hosts, routes, whom to answer.
 SCENARIOS = ("view_and_query_message", "send_message_back", "request_reply", "push_concurrent")

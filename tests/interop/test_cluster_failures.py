@@ -17,10 +17,9 @@ from tests.interop.apache import Apache, _free_ports
 from tests.interop.cluster import BROKER_SETTINGS, ask
 from tests.interop.drivers import FIGURES
 from tests.interop.gateway import Gateway
-from tests.interop.toolchain import classpath, missing
+from tests.interop.toolchain import classpath
 
-_reason = missing("java", "mvn")
-pytestmark = [pytest.mark.gateway_only, pytest.mark.skipif(_reason is not None, reason=str(_reason))]
+pytestmark = [pytest.mark.gateway_only, pytest.mark.needs("java", "mvn")]
 
 _NAMESRV = "org.apache.rocketmq.namesrv.NamesrvStartup"
 _BROKER = "org.apache.rocketmq.broker.BrokerStartup"

@@ -18,12 +18,10 @@ from tests.interop.cluster import Cluster
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
 from tests.interop.mqhttp.build import command, lacking
-from tests.interop.toolchain import missing
 
-_reason = missing("java", "mvn")
 pytestmark = [
     pytest.mark.gateway_only,
-    pytest.mark.skipif(_reason is not None, reason=str(_reason)),
+    pytest.mark.needs("java", "mvn"),
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (apt-get install curl)"),
 ]
 

@@ -18,10 +18,8 @@ from tests.interop.cluster import Cluster, ask
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
 from tests.interop.test_grpc_python import HERE, _interpreter
-from tests.interop.toolchain import missing
 
-_reason = missing("java", "mvn")
-pytestmark = [pytest.mark.gateway_only, pytest.mark.skipif(_reason is not None, reason=str(_reason))]
+pytestmark = [pytest.mark.gateway_only, pytest.mark.needs("java", "mvn")]
 
 #: Scenario -> which messages its topic takes. Not among them: lite_simple, which wants nothing more of a lite topic that it
 #: has just unsubscribed from; a real broker delivers it, as the last test here sees without a gateway.

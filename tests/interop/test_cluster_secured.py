@@ -24,10 +24,9 @@ from tests.interop.mqadmin import Admin
 from tests.interop.mqhttp.build import command, lacking
 from tests.interop.secured import PRODUCER, READER, ROOT, Signer
 from tests.interop.test_cluster_front_ends import Socket
-from tests.interop.toolchain import REBALANCING, classpath, go_program, missing
+from tests.interop.toolchain import REBALANCING, classpath, go_program
 
-_reason = missing("java", "mvn")
-pytestmark = [pytest.mark.gateway_only, pytest.mark.skipif(_reason is not None, reason=str(_reason))]
+pytestmark = [pytest.mark.gateway_only, pytest.mark.needs("java", "mvn")]
 
 #: The brokers' own users: who administers, and as whom brokers speak to each other.
 ADMIN = ("admin", "adm1n-secret")

@@ -11,7 +11,6 @@ from tests.interop.drivers import Driver, java_driver
 from tests.interop.gateway import Gateway
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
-from tests.interop.toolchain import missing
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
@@ -48,9 +47,6 @@ def drivers(
 ) -> Iterator[dict[str, Driver]]:
     directory = tmp_path_factory.mktemp("promised")
     made: dict[str, Driver] = {}
-    reason = missing("java", "mvn")
-    if reason is not None:
-        pytest.skip(reason)
     _set_pop_mode(gateway, f"{prefix}_promised_550", tmp_path_factory.mktemp("mqadmin"))
     try:
         for version in VERSIONS:

@@ -237,9 +237,6 @@ def exchanges(
     gateway: Gateway, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str, str, str], None]]:
     """All pairs are begun with the first test."""
-    reason = missing("java", "mvn")
-    if reason is not None:
-        pytest.skip(reason)
     couriers = _couriers(gateway, tmp_path_factory.mktemp("couriers"))
     pool = ThreadPoolExecutor(_AT_ONCE)
     under_way: dict[tuple[str, str, str], Future[None]] = {}

@@ -13,7 +13,7 @@ from tests.interop.brokers import BrokerCluster, ClusterGateway
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
 from tests.interop.secured import PRODUCER, READER, ROOT, USERS, Signer
-from tests.interop.toolchain import REBALANCING, classpath, missing
+from tests.interop.toolchain import REBALANCING, classpath
 
 pytestmark = pytest.mark.needs("java", "mvn")
 BROKER = ("broker-a", 0)
@@ -21,9 +21,6 @@ BROKER = ("broker-a", 0)
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterGateway]:
-    reason = missing("java", "mvn")
-    if reason is not None:
-        pytest.skip(reason)
     cluster = BrokerCluster(tmp_path_factory.mktemp("cluster"), brokers=(BROKER,))
     users = tmp_path_factory.mktemp("users") / "users.toml"
     users.write_text(USERS)

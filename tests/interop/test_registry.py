@@ -13,7 +13,6 @@ from tests.interop.brokers import BrokerCluster, ClusterGateway
 from tests.interop.drivers import java_driver
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
-from tests.interop.toolchain import missing
 
 pytestmark = pytest.mark.needs("java", "mvn")
 
@@ -32,9 +31,6 @@ class Small:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    reason = missing("java", "mvn")
-    if reason is not None:
-        pytest.skip(reason)
     first = _free_ports(1 + 4 * len(BROKERS))
     ports = {broker: first + 1 + 4 * place for place, broker in enumerate(BROKERS)}
     endpoint = f"registry.endpoint=tcp:{first}:interface=127.0.0.1"
