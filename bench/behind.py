@@ -1,16 +1,17 @@
-"""What stands before a real broker: the gateway's passthrough, and Apache's proxy in cluster mode. Both before the same one."""
+"""What stands before a real broker: the gateway's passthrough, Twisted's forwarder, Apache's proxy. All before the same one."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.process import Process, free_port
-from bench.servers import Apache, Gateway
+from bench.servers import ROOT, Apache, Bare, Gateway
 
-__all__ = ["ClusterProxy", "Passthrough"]
+__all__ = ["BareForwarder", "ClusterProxy", "Passthrough"]
 
 
 class Passthrough(Gateway):
@@ -36,6 +37,19 @@ class Passthrough(Gateway):
         seconds = super().start()
         time.sleep(1.0)
         return seconds
+
+
+class BareForwarder(Bare):
+    """`bench/bare_forward.py`: what forwarding costs when nobody looks at what is forwarded."""
+
+    broker_name = Apache.broker_name
+
+    def __init__(self, directory: Path, broker: Apache) -> None:
+        super().__init__(directory)
+        self._broker = broker
+
+    def _command(self) -> list[str]:
+        return [sys.executable, str(ROOT / "bench/bare_forward.py"), str(self.port), str(self._broker.port)]
 
 
 class ClusterProxy(Apache):

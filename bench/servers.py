@@ -81,10 +81,12 @@ class Bare:
     def start(self) -> float:
         """See `Server`."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(ROOT / "bench/bare.py"), str(self.port), str(self._directory / "data")]
-        process = Process(command, self._directory / "log", dict(os.environ), ROOT)
+        process = Process(self._command(), self._directory / "log", dict(os.environ), ROOT)
         self.processes.append(process)
         return process.wait_listening(self.port)
+
+    def _command(self) -> list[str]:
+        return [sys.executable, str(ROOT / "bench/bare.py"), str(self.port), str(self._directory / "data")]
 
     def stop(self) -> None:
         """See `Server`."""

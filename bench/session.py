@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
-from bench.behind import ClusterProxy, Passthrough
+from bench.behind import BareForwarder, ClusterProxy, Passthrough
 from bench.load import Generator, Outcome
 from bench.nchan import Nchan
 from bench.process import ServerFailed
@@ -84,7 +84,7 @@ class Session:
     def play(self, part: Part, say: Callable[[str], None]) -> PartResult:
         """Every row of a part, ``rounds`` times, the instances in turn: A B, B A, A B and so on."""
         jars, nchan = self._jars is not None, self._nchan is not None
-        java = dict.fromkeys(("apache", "proxy", "passthrough", "clusterproxy"), jars)
+        java = dict.fromkeys(("apache", "proxy", "passthrough", "clusterproxy", "forwarder"), jars)
         there = {"gateway": True, "bare": True, "nchan": nchan, **java}
         instances = [each for each in part.instances if there[each.kind]]
         rows: list[RowResult] = []
@@ -159,7 +159,7 @@ class Session:
             return Nchan(directory, self._nchan), directory
         if instance.kind == "bare":
             return Bare(directory), directory
-        if instance.kind in ("passthrough", "clusterproxy"):
+        if instance.kind in ("passthrough", "clusterproxy", "forwarder"):
             return self._make_behind(instance, directory), directory
         if instance.kind == "gateway" or self._jars is None:
             return Gateway(directory, dict(instance.settings)), directory
@@ -171,6 +171,8 @@ class Session:
             raise ServerFailed(f"{instance.label} stands before the part's broker: --servers must have apache")
         if instance.kind == "passthrough":
             return Passthrough(directory, dict(instance.settings), self._broker)
+        if instance.kind == "forwarder":
+            return BareForwarder(directory, self._broker)
         return ClusterProxy(directory, dict(instance.settings), self._jars, self._broker)
 
     def _prepare(self, instance: Instance, server: Server) -> None:
