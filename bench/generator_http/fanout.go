@@ -10,13 +10,11 @@ import (
 	"time"
 )
 
-// runFanout opens many streams over some topics, each a group of its own or (`shared`) one group for all streams of a topic, and
-// sends so many messages that all streams together get `rate` a second; latency is from when a message was due to be sent until
-// a stream's client has it.
+// runFanout opens many streams, each a group of its own over some topics, and sends so many messages that all streams
+// together get `rate` a second; latency is from when a message was due to be sent until a stream's client has it.
 func runFanout(o options, w *window) []*result {
 	streams, topics := o.Count("connections", 1000), o.Count("topics", 100)
 	rate, size := o.Number("rate", 1000), o.Count("body-size", 1024)
-	shared := o.Count("shared", 0) != 0
 	seconds, warmUp := o.Number("seconds", 5), o.Number("warm-up", 1)
 	results := make([]*result, streams+1)
 	var open, done sync.WaitGroup
@@ -29,12 +27,8 @@ func runFanout(o options, w *window) []*result {
 		done.Add(1)
 		go func() {
 			defer done.Done()
-			group := uniqueGroup(i)
-			if shared {
-				group = uniqueGroup(i % topics)
-			}
 			gate <- struct{}{}
-			c, err := openStream(o, "fanout"+strconv.Itoa(i%topics), group, 4096)
+			c, err := openStream(o, "fanout"+strconv.Itoa(i%topics), uniqueGroup(i), 4096)
 			<-gate
 			connections[i] = c
 			open.Done()
@@ -65,11 +59,7 @@ func runFanout(o options, w *window) []*result {
 	open.Wait()
 	sender := &result{}
 	results[streams] = sender
-	each := float64(streams) / float64(topics) // so many streams get one message
-	if shared {
-		each = 1
-	}
-	interval := time.Duration(each / rate * 1e9)
+	interval := time.Duration(float64(streams) / float64(topics) / rate * 1e9)
 	publish := func(until time.Time) {
 		var sending sync.WaitGroup
 		type turn struct{ due, number int64 }
@@ -117,8 +107,8 @@ func runFanout(o options, w *window) []*result {
 	done.Wait()
 	wanted := int64(seconds*rate) * 95 / 100
 	got := int64(0)
-	for _, one := range results[:streams] {
-		got += one.Messages
+	for _, each := range results[:streams] {
+		got += each.Messages
 	}
 	if got < wanted {
 		sender.Unexpected += wanted - got
