@@ -86,6 +86,16 @@ class Member:
         self.last_heartbeat = 0
 
 
+class _Group(dict[_Key, Member]):
+    """The members of a group. :ivar turn: who is asked first next time."""
+
+    __slots__ = ("turn",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = 0
+
+
 class Members(Component):
     """Serves heartbeats and questions about members. :ivar client_id: the gateway's own at the brokers."""
 
@@ -94,14 +104,13 @@ class Members(Component):
         self._metadata = metadata
         host = socket.gethostname().split(".")[0][:100]
         self.client_id = f"{host}@rmqgateway-{os.getpid()}-{os.urandom(4).hex()}"
-        self.producers: dict[str, dict[_Key, Member]] = {}
-        self.consumers: dict[str, dict[_Key, Member]] = {}
+        self.producers: dict[str, _Group] = {}
+        self.consumers: dict[str, _Group] = {}
         self._sessions: dict[str, dict[int, ISession]] = {}
         self._of_session: dict[int, set[str]] = {}
         #: Groups in which the gateway is for itself.
         self._own_producers: set[str] = set()
         self._own_consumers: dict[str, dict[str, Filter]] = {}
-        self._turn = 0
         self._registering = False
         core.upstream.on_connected.append(self._connected)
         core.routes.on_brokers.append(self._register_soon)
@@ -138,22 +147,25 @@ class Members(Component):
 
     def producer_sessions(self, group: str) -> list[ISession]:
         """The sessions of a producer group's members, each once, another one first each time."""
-        return self._in_turn(self.producers.get(group, {}))
+        return self._in_turn(self.producers.get(group))
 
     def consumer_sessions(self, group: str) -> list[ISession]:
         """The same of a consumer group."""
-        return self._in_turn(self.consumers.get(group, {}))
+        return self._in_turn(self.consumers.get(group))
 
     def member(self, group: str, client_id: str) -> Member | None:
         """The member of a consumer group with this client id, or None."""
         members = self.consumers.get(group, {}).values()
         return next((member for member in members if member.client_id == client_id), None)
 
-    def _in_turn(self, members: dict[_Key, Member]) -> list[ISession]:
+    @staticmethod
+    def _in_turn(members: _Group | None) -> list[ISession]:
+        if members is None:
+            return []
         sessions = list({member.session.number: member.session for member in members.values()}.values())
         if len(sessions) > 1:
-            self._turn += 1
-            at = self._turn % len(sessions)
+            members.turn += 1
+            at = members.turn % len(sessions)
             sessions = sessions[at:] + sessions[:at]
         return sessions
 
@@ -331,7 +343,7 @@ class Members(Component):
 
     def _seen(
         self,
-        table: dict[str, dict[_Key, Member]],
+        table: dict[str, _Group],
         group: str,
         session: ISession,
         command: Heartbeat,
@@ -341,7 +353,7 @@ class Members(Component):
         members = table.get(group)
         new = members is None
         if members is None:
-            members = table[group] = {}
+            members = table[group] = _Group()
         key = (session.number, command.client_id)
         member = members.get(key)
         if member is None:
@@ -354,7 +366,7 @@ class Members(Component):
         member.last_heartbeat = self.core.now_ms()
         return new
 
-    def _leave(self, table: dict[str, dict[_Key, Member]], group: str, key: _Key, kind: str) -> None:
+    def _leave(self, table: dict[str, _Group], group: str, key: _Key, kind: str) -> None:
         members = table.get(group)
         if members is None or members.pop(key, None) is None:
             return

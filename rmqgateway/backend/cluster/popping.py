@@ -44,6 +44,8 @@ _MAX_MESSAGES = 32
 #: Of several brokers each is waited at for so long for lite topics, in turn.
 _TURN_MS = 1000
 _MAX_INVISIBLE_MS = 12 * 3600 * 1000
+#: Groups at topics whose turn is remembered; all are forgotten when there are so many.
+_MAX_TURNS = 10_000
 
 
 class Popping(Component):
@@ -55,7 +57,8 @@ class Popping(Component):
         self._metadata = metadata
         self._settling = settling
         self.pulled: Pulled | None = None
-        self._turn = 0
+        #: Of each group at each topic, which broker is asked first next time.
+        self._turns: dict[tuple[str, str], int] = {}
 
     def handlers(self) -> Handlers:
         return {ReceiveMessages: self.receive, PeekMessages: self.peek, AwaitMessages: self.await_messages}
@@ -173,8 +176,12 @@ class Popping(Component):
                 Code.TOPIC_NOT_READABLE, f"topic {command.topic} has no queue that can be read at present", retry_after=1.0
             )
         if len(readable) > 1:
-            self._turn += 1
-            at = self._turn % len(readable)
+            # By themselves: groups that ask in turn would each begin with the same broker for good.
+            turns, key = self._turns, (command.group, command.topic)
+            if len(turns) >= _MAX_TURNS:
+                turns.clear()
+            turns[key] = turn = turns.get(key, 0) + 1
+            at = turn % len(readable)
             readable = readable[at:] + readable[:at]
         return readable
 

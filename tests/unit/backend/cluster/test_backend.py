@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.address import IPv4Address
 from zope.interface.verify import verifyObject
 
 from rmqgateway.commands import (
@@ -20,6 +21,7 @@ from rmqgateway.commands import (
 )
 from rmqgateway.commands.clients import ConsumeMode, Consumer, Subscribed
 from rmqgateway.commands.users import Policy, PolicyEntry
+from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.events import CheckTransaction, ReplyArrived
 from rmqgateway.governance.users import UserRecord
@@ -416,6 +418,18 @@ def test_of_several_brokers_the_one_that_has_something_is_asked() -> None:
     assert world.do(AwaitMessages("G", "T", wait_ms=100)).has_messages
 
 
+def test_each_group_asks_brokers_in_turn_whatever_others_receive() -> None:
+    world = World(brokers=(A, B))
+    for server in (world.servers[A], world.servers[B]):
+        server.script[RequestCode.POP_MESSAGE] = lambda _: popped(stored("T", b"1"))
+    for _ in range(6):
+        world.do(ReceiveMessages("G", "T"))
+        world.do(ReceiveMessages("other", "T"))
+    for server in (world.servers[A], world.servers[B]):
+        groups = [one.ext_fields["consumerGroup"] for one in server.asked if one.code == RequestCode.POP_MESSAGE]
+        assert groups.count("G") == groups.count("other") == 3
+
+
 @pytest.mark.parametrize(
     "handle", ["", "a b", "1 2 3 4 9 b 6 7", "x 2 3 4 0 b 6 7", "1 2 3 4 0  6 7", "9" * 3000]
 )
@@ -516,6 +530,23 @@ def test_a_check_reaches_those_who_could_have_sent_the_message() -> None:
         world.session.user = "u"
         world.servers[A].push(RequestCode.CHECK_TRANSACTION_STATE, place, body)
         assert len(world.events) == (topic == "T")
+
+
+def test_the_members_of_each_group_are_asked_in_turn_whatever_other_groups_are() -> None:
+    world = World()
+    members = world.backend.members
+    peer = IPv4Address("TCP", "192.0.2.8", 4000)
+    another = world.gateway.open_session("test", peer, "10.1.1.1:8080", lambda _: True, lambda *_: None, lambda _: None)
+    sessions = [world.session, another]
+    for session in sessions:
+        world.gateway.execute(Context(session), Heartbeat("client", producers=("PG", "other")))
+    first: dict[str, list[object]] = {"PG": [], "other": []}
+    for _ in range(4):
+        for group, asked in first.items():
+            asked.append(members.producer_sessions(group)[0])
+    for asked in first.values():
+        assert all(asked.count(session) == 2 for session in sessions)
+    assert members.producer_sessions("nobody") == []
 
 
 def test_a_check_reaches_the_client_and_its_answer_the_broker() -> None:
