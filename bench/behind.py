@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.process import Process, free_port
 from bench.servers import ROOT, Apache, Bare, Gateway
 
-__all__ = ["BareForwarder", "ClusterProxy", "Passthrough"]
+__all__ = ["BareForwarder", "ClusterProxy", "GuardedPassthrough", "Passthrough"]
 
 
 class Passthrough(Gateway):
@@ -37,6 +37,31 @@ class Passthrough(Gateway):
         seconds = super().start()
         time.sleep(1.0)
         return seconds
+
+
+class GuardedPassthrough(Passthrough):
+    """The same with users: each request's signature is checked, and a policy has to allow it."""
+
+    #: Who may send to the topics of the rows, and nothing else.
+    ACCESS_KEY, SECRET_KEY = "bench_producer", "bench-secret"
+    _USERS = f"""
+[users.root]
+secret = "root-secret"
+type = "Super"
+
+[users.{ACCESS_KEY}]
+secret = "{SECRET_KEY}"
+policies = [{{ resource = "Topic:pass_*", actions = ["Pub"], source_ips = ["127.0.0.0/8"] }}]
+"""
+
+    def start(self) -> float:
+        """See `Server`."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        users = self._directory / "users.toml"
+        users.write_text(self._USERS)
+        users.chmod(0o600)
+        self._settings = {**self._settings, "users.file": str(users)}
+        return super().start()
 
 
 class BareForwarder(Bare):

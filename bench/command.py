@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each row instead of 5")
     parser.add_argument("--seconds", type=float, help="length of each measurement instead of 5")
     parser.add_argument("--rows", action="append", metavar="PART", help="only parts with this in their name")
-    servers = "gateway,bare,apache,proxy,nchan,passthrough,forwarder,clusterproxy"
+    servers = "gateway,bare,apache,proxy,nchan,passthrough,guarded,forwarder,clusterproxy"
     parser.add_argument("--servers", default=servers, type=lambda text: text.split(","))
     parser.add_argument("--output", type=Path, help="Markdown file; raw JSON goes beside it")
     parser.add_argument("--data-dir", type=Path, help="on the disk to measure (default: .build/bench/data)")

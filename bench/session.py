@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
-from bench.behind import BareForwarder, ClusterProxy, Passthrough
+from bench.behind import BareForwarder, ClusterProxy, GuardedPassthrough, Passthrough
 from bench.load import Generator, Outcome
 from bench.nchan import Nchan
 from bench.process import ServerFailed
@@ -84,7 +84,7 @@ class Session:
     def play(self, part: Part, say: Callable[[str], None]) -> PartResult:
         """Every row of a part, ``rounds`` times, the instances in turn: A B, B A, A B and so on."""
         jars, nchan = self._jars is not None, self._nchan is not None
-        java = dict.fromkeys(("apache", "proxy", "passthrough", "clusterproxy", "forwarder"), jars)
+        java = dict.fromkeys(("apache", "proxy", "passthrough", "guarded", "clusterproxy", "forwarder"), jars)
         there = {"gateway": True, "bare": True, "nchan": nchan, **java}
         instances = [each for each in part.instances if there[each.kind]]
         rows: list[RowResult] = []
@@ -159,7 +159,7 @@ class Session:
             return Nchan(directory, self._nchan), directory
         if instance.kind == "bare":
             return Bare(directory), directory
-        if instance.kind in ("passthrough", "clusterproxy", "forwarder"):
+        if instance.kind in ("passthrough", "guarded", "clusterproxy", "forwarder"):
             return self._make_behind(instance, directory), directory
         if instance.kind == "gateway" or self._jars is None:
             return Gateway(directory, dict(instance.settings)), directory
@@ -171,6 +171,8 @@ class Session:
             raise ServerFailed(f"{instance.label} stands before the part's broker: --servers must have apache")
         if instance.kind == "passthrough":
             return Passthrough(directory, dict(instance.settings), self._broker)
+        if instance.kind == "guarded":
+            return GuardedPassthrough(directory, dict(instance.settings), self._broker)
         if instance.kind == "forwarder":
             return BareForwarder(directory, self._broker)
         return ClusterProxy(directory, dict(instance.settings), self._jars, self._broker)
@@ -190,14 +192,18 @@ class Session:
         """Sends and pulls until a JVM has compiled what the rows run."""
         if instance.kind in ("nchan", "bare"):
             return  # knows no Remoting, or nothing to pull, and compiles nothing
-        seconds = self._pace.gateway_warm_up if instance.kind in ("gateway", "passthrough") else self._pace.java_warm_up
+        ours = instance.kind in ("gateway", "passthrough", "guarded")
+        seconds = self._pace.gateway_warm_up if ours else self._pace.java_warm_up
         if loads:
             timed = sum("count" not in dict(load.options) for load in loads)
             for load in loads:
-                self._generator(load, server, {**dict(load.options), "seconds": seconds / timed}).run({})
+                options: Options = {**dict(load.options), "seconds": seconds / timed}
+                if instance.kind == "guarded":
+                    options |= {"access_key": GuardedPassthrough.ACCESS_KEY, "secret_key": GuardedPassthrough.SECRET_KEY}
+                self._generator(load, server, options).run({})
             return
         for mode, share in (("create", 0.0), ("send", 0.75), ("pull", 0.25)):
-            options: Options = {
+            options = {
                 "connections": 8,
                 "in_flight": 8,
                 "topic": "warm_",

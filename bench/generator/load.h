@@ -21,6 +21,7 @@ struct options {
     double limit;              /* seconds after which a run without an end of its own ends */
     int64_t count;
     int wakes;
+    const char *access_key, *secret_key; /* sends are signed */
 };
 
 struct result {

@@ -25,6 +25,8 @@ static const char HELP[] =
     "  --seconds SECONDS  measured; 0: until --count, or every queue was read once [0]\n"
     "  --count N          requests measured [0: no end but the time]\n"
     "  --limit SECONDS    the end of a run to a count, whatever happens [120]\n"
+    "  --access-key NAME  sends are signed with it, as AclClientRPCHook does\n"
+    "  --secret-key TEXT  at most 64 bytes\n"
     "  --wakes N          idle: rounds of one message to every queue at the end [0]\n";
 
 static void show_latency(const char *name, const struct histogram *h)
@@ -80,7 +82,8 @@ static void read_options(struct options *o, int argc, char **argv)
         {"host", 1, 0, 'h'}, {"port", 1, 0, 'p'}, {"broker-name", 1, 0, 'n'}, {"connections", 1, 0, 'c'},
         {"in-flight", 1, 0, 'f'}, {"topic", 1, 0, 't'}, {"topics", 1, 0, 'T'}, {"queues", 1, 0, 'q'},
         {"body-size", 1, 0, 'b'}, {"mix-4mb", 1, 0, 'm'}, {"batch", 1, 0, 'B'}, {"warm-up", 1, 0, 'w'},
-        {"seconds", 1, 0, 's'}, {"count", 1, 0, 'C'}, {"wakes", 1, 0, 'W'}, {"limit", 1, 0, 'L'}, {"help", 0, 0, 'H'}, {0}};
+        {"seconds", 1, 0, 's'}, {"count", 1, 0, 'C'}, {"wakes", 1, 0, 'W'}, {"limit", 1, 0, 'L'},
+        {"access-key", 1, 0, 'A'}, {"secret-key", 1, 0, 'S'}, {"help", 0, 0, 'H'}, {0}};
     int which, index = 0;
     while ((which = getopt_long(argc, argv, "", NAMES, &index)) != -1) {
         const char *name = NAMES[index].name;
@@ -101,12 +104,18 @@ static void read_options(struct options *o, int argc, char **argv)
         case 'C': o->count = (int64_t)at_least(optarg, 0, name); break;
         case 'L': o->limit = at_least(optarg, 1, name); break;
         case 'W': o->wakes = (int)at_least(optarg, 0, name); break;
+        case 'A': o->access_key = optarg; break;
+        case 'S': o->secret_key = optarg; break;
         case 'H': fputs(HELP, stdout); exit(0);
         default: fputs(HELP, stderr); exit(2);
         }
     }
     if (optind + 1 != argc || !o->port) {
         fputs(HELP, stderr);
+        exit(2);
+    }
+    if (!o->access_key != !o->secret_key || (o->secret_key && strlen(o->secret_key) > 64)) {
+        fprintf(stderr, "--access-key and --secret-key (at most 64 bytes) go together\n");
         exit(2);
     }
     o->mode = argv[optind];

@@ -24,7 +24,8 @@ static bool request_send(struct load *load, struct slot *slot, struct buffer *ou
     write_send(out, &(struct send_request){
         .topic = topic_of(load, slot->queue), .broker_name = options->broker_name,
         .queue_id = queue_of(load, slot->queue), .opaque = slot->opaque, .body = load->body,
-        .body_size = slot->large ? 4u << 20 : (size_t)options->body_size});
+        .body_size = slot->large ? 4u << 20 : (size_t)options->body_size,
+        .access_key = options->access_key, .secret_key = options->secret_key});
     return true;
 }
 

@@ -1,5 +1,7 @@
 #include "wire.h"
 
+#include "sign.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEADER_LIMIT = 2048, STORED_MAGIC = -626843481 }; /* magic: MessageDecoder.MESSAGE_MAGIC_CODE */
+enum { HEADER_LIMIT = 2048, NAME_SIZE = 1024, STORED_MAGIC = -626843481 }; /* magic: MessageDecoder.MESSAGE_MAGIC_CODE */
 
 char *buffer_reserve(struct buffer *buffer, size_t more)
 {
@@ -64,18 +66,38 @@ static void finish(struct buffer *out, int header_size, const char *body, size_t
 
 #define TAIL "},\"flag\":0,\"language\":\"JAVA\",\"opaque\":%d,\"serializeTypeCurrentRPC\":\"JSON\",\"version\":513}"
 
+/* The fields of a signed request: AclClientRPCHook signs the values of all fields in the order of their names, and the body. */
+static void write_signature(char *fields, size_t room, const struct send_request *request, const char *time, const char *key)
+{
+    char head[NAME_SIZE], tail[HEADER_LIMIT], signature[SIGNATURE_SIZE];
+    /* AccessKey, a to f; then g, h, i (the properties, with the bytes that JSON has escaped), j, k, m, n. */
+    int before = snprintf(head, sizeof head, "%sbench_producer%sTBW1024%d0", request->access_key, request->topic, request->queue_id);
+    int behind = snprintf(tail, sizeof tail, "%s0UNIQ_KEY\1%s\2WAIT\1true\2" "0falsefalse%s", time, key, request->broker_name);
+    if (before >= (int)sizeof head || behind >= (int)sizeof tail) {
+        fprintf(stderr, "names that are too long to sign\n");
+        exit(1);
+    }
+    sign(request->secret_key, (struct piece[]){{head, (size_t)before}, {tail, (size_t)behind}, {request->body, request->body_size}},
+        3, signature);
+    snprintf(fields, room, "\"AccessKey\":\"%s\",\"Signature\":\"%s\",", request->access_key, signature);
+}
+
 void write_send(struct buffer *out, const struct send_request *request)
 {
     static unsigned counter;
     int64_t now = milliseconds_now();
+    char time[24], key[40], signature[NAME_SIZE] = "";
+    snprintf(time, sizeof time, "%lld", (long long)now);
+    snprintf(key, sizeof key, "7F000001%04X1DBD16A6%08X%04X", (unsigned)getpid() & 0xffff, (unsigned)now, counter++ & 0xffff);
+    if (request->access_key)
+        write_signature(signature, sizeof signature, request, time, key);
     char *header = buffer_reserve(out, HEADER_LIMIT + request->body_size) + 8;
     int size = snprintf(header, HEADER_LIMIT - 8,
-        "{\"code\":310,\"extFields\":{\"a\":\"bench_producer\",\"b\":\"%s\",\"c\":\"TBW102\",\"d\":\"4\","
-        "\"e\":\"%d\",\"f\":\"0\",\"g\":\"%lld\",\"h\":\"0\","
-        "\"i\":\"UNIQ_KEY\\u00017F000001%04X1DBD16A6%08X%04X\\u0002WAIT\\u0001true\\u0002\","
+        "{\"code\":310,\"extFields\":{%s\"a\":\"bench_producer\",\"b\":\"%s\",\"c\":\"TBW102\",\"d\":\"4\","
+        "\"e\":\"%d\",\"f\":\"0\",\"g\":\"%s\",\"h\":\"0\","
+        "\"i\":\"UNIQ_KEY\\u0001%s\\u0002WAIT\\u0001true\\u0002\","
         "\"j\":\"0\",\"k\":\"false\",\"m\":\"false\",\"n\":\"%s\"" TAIL,
-        request->topic, request->queue_id, (long long)now, (unsigned)getpid() & 0xffff, (unsigned)now,
-        counter++ & 0xffff, request->broker_name, request->opaque);
+        signature, request->topic, request->queue_id, time, key, request->broker_name, request->opaque);
     finish(out, size, request->body, request->body_size);
 }
 

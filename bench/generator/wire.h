@@ -39,6 +39,7 @@ struct send_request {
     int32_t opaque;
     const char *body;
     size_t body_size;
+    const char *access_key, *secret_key; /* NULL: not signed */
 };
 
 struct pull_request {
