@@ -127,7 +127,7 @@ def parse_send_v2(request: RemotingCommand, peer: Peer) -> SendMessages:
             return SendMessages(
                 fields.b, (message,), fields.a, False, int(fields.d), False, int(fields.l or -1)
             )
-        if ext.get("m") == "true":
+        if boolean(ext, "m"):
             return _batch(ext, request.body)
         limit = ext.get("l")
         return SendMessages(
@@ -183,7 +183,7 @@ def parse_send(request: RemotingCommand, peer: Peer) -> SendMessages:
     """SEND_MESSAGE, whose header spells its fields out."""
     ext = _letters(request.ext_fields)
     try:
-        if ext.get("m") == "true":
+        if boolean(ext, "m"):
             return _batch(ext, request.body)
         return SendMessages(
             ext["b"], (_message(ext, request.body),), ext["a"], False, int(ext["d"]), False, int(ext.get("l") or -1)

@@ -16,14 +16,20 @@ from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError, WireError
 from rmqgateway.events import Event, GoAway
 from rmqgateway.interfaces import IPassthroughClient
-from rmqgateway.wire.remoting import FrameSplitter, decode_frame, encode_response
-from rmqgateway.wire.remoting_scan import scan, splice_opaque
+from rmqgateway.wire.remoting import FrameSplitter, decode_split, encode_response
+from rmqgateway.wire.remoting_scan import Scan, scan, splice_opaque
 from rmqgateway.wire.request_codes import ResponseCode, request_name
 from rmqgateway_remoting.connection import RemotingConnection
 from rmqgateway_remoting.credentials import credential_of
 from rmqgateway_remoting.errors import response_code
 from rmqgateway_remoting.passthrough_commands import command_of, meters_of
-from rmqgateway_remoting.passthrough_places import is_judged_by_answer, judge_answer, judge_message, place_of
+from rmqgateway_remoting.passthrough_places import (
+    JUDGED_LATER,
+    is_judged_by_answer,
+    judge_answer,
+    judge_message,
+    place_of,
+)
 from rmqgateway_remoting.table import OPERATIONS
 from rmqgateway_remoting.versions import V5_3_1
 
@@ -31,12 +37,21 @@ if TYPE_CHECKING:
     from rmqgateway.commands import Command
     from rmqgateway.frontend import ConnectionInformation
     from rmqgateway.interfaces import IGateway, IPassthrough, IPassthroughLink
-    from rmqgateway.wire.remoting_scan import Scan
+    from rmqgateway.wire.remoting import RemotingCommand
     from rmqgateway_remoting.frontend import RemotingSettings
 
 __all__ = ["PassthroughProtocol"]
 
 log = Logger(namespace="rmqgateway.remoting")
+
+
+def _look_into(frame: bytes) -> tuple[RemotingCommand | None, Scan]:
+    """A frame's request, None if its header cannot be decoded, and what `scan` tells. :raise WireError: as `scan`."""
+    try:
+        request = decode_split(frame)
+    except WireError:
+        return None, scan(frame)
+    return request, Scan(request.code, request.opaque, request.flag)
 
 
 @implementer(IPassthroughClient)
@@ -84,14 +99,18 @@ class PassthroughProtocol(RemotingConnection):
             if type(frame) is not bytes:
                 broken = frame  # type: ignore[assignment]
                 break
+            request: RemotingCommand | None = None
             try:
-                seen = scan(frame)
+                if look:
+                    request, seen = _look_into(frame)
+                else:
+                    seen = scan(frame)
             except WireError as error:
                 self._malformed(error)
                 continue
             if not seen.flag & 1 and (
                 (seen.code not in taken and not self._takes(seen, frame))
-                or (look and not self._may(seen, frame))
+                or (look and not self._may(seen, frame, request))
             ):
                 continue
             scans.append(seen)
@@ -130,10 +149,11 @@ class PassthroughProtocol(RemotingConnection):
             )
         return False
 
-    def _may(self, seen: Scan, frame: bytes) -> bool:
-        """The long way: while the gateway drains, or users exist."""
+    def _may(self, seen: Scan, frame: bytes, request: RemotingCommand | None) -> bool:
+        """The long way: while the gateway drains, or users exist. :param request: None: it cannot be decoded."""
         try:
-            request = decode_frame(frame)
+            if request is None:
+                request = decode_split(frame)  # raises: says what is wrong with it
             if self._going_away and request.version > V5_3_1 and not request.flag & 2:
                 self._say(seen, frame, ResponseCode.GO_AWAY, "this gateway is shutting down: please go away")
                 return False
@@ -146,7 +166,9 @@ class PassthroughProtocol(RemotingConnection):
             command = command_of(request, self._peer)
             self._gateway.judge(context, command)
             # Without a guard the caller may do everything.
-            return context.guard is None or not self._goes_later(context, command, seen, frame)
+            if context.guard is None or type(command) not in JUDGED_LATER:
+                return True
+            return not self._goes_later(context, command, seen, frame)
         except GatewayError as error:
             self._refuse(seen, frame, response_code(error), error.message)
             return False

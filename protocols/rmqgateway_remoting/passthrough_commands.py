@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from rmqgateway.commands import ChangeKeyValues, GetBrokerConfiguration, PeekMessages
+from rmqgateway.commands import ChangeKeyValues, GetBrokerConfiguration, PeekMessages, SendMessages
+from rmqgateway.message import Message
 from rmqgateway.wire.request_codes import RequestCode, request_name
-from rmqgateway_remoting.convert_base import text
+from rmqgateway_remoting.convert_base import boolean, text
 from rmqgateway_remoting.table import OPERATIONS
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command_of", "meters_of"]
 
+_SEND = int(RequestCode.SEND_MESSAGE_V2)
 #: Requests about messages of a topic for a group, that the local backend does not answer.
 _AS_PEEK = frozenset({int(RequestCode.NOTIFICATION), int(RequestCode.POLLING_INFO)})
 #: Begin so: requests that change nothing. Whatever else is not in the table may.
@@ -34,11 +36,15 @@ def command_of(request: RemotingCommand, peer: Peer) -> Command[Any]:
 
     :raise WireError: not fatal: a header field is not what it should be.
     """
+    ext = request.ext_fields
+    if request.code == _SEND and "b" in ext and not boolean(ext, "m"):
+        # Nothing else of a message counts here; the broker reads the rest.
+        return SendMessages(ext["b"], (Message(b"", ext.get("i", "").encode()),), ext.get("a", ""))
     operation = OPERATIONS.get(request.code)
     if operation is not None:
         return operation.parse(request, peer)
     if request.code in _AS_PEEK:
-        return PeekMessages(text(request.ext_fields, "consumerGroup"), text(request.ext_fields, "topic"))
+        return PeekMessages(text(ext, "consumerGroup"), text(ext, "topic"))
     name = request_name(request.code)
     if name.startswith(_READING):
         return GetBrokerConfiguration()

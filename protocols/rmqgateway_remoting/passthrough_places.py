@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from rmqgateway.commands import Command
     from rmqgateway.context import Context
 
-__all__ = ["is_judged_by_answer", "judge_answer", "judge_message", "place_of"]
+__all__ = ["JUDGED_LATER", "is_judged_by_answer", "judge_answer", "judge_message", "place_of"]
+
+#: The commands that are, or may be, judged by a message; most are none of these.
+JUDGED_LATER: Final[frozenset[type]] = frozenset(
+    {ConsumeDirectly, EndTransaction, QueryMessages, ResumeTransaction, SendBack, ViewMessage}
+)
 
 _HALF: Final = (b"RMQ_SYS_TRANS_HALF_TOPIC", b"RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC")
 _GIVEN_UP: Final = b"TRANS_CHECK_MAX_TIME_TOPIC"

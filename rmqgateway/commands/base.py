@@ -27,6 +27,9 @@ class Action(enum.Enum):
     GET = "Get"
     LIST = "List"
 
+    # Members are looked up with each judged command; Enum's own hashes the name anew, in Python.
+    __hash__ = object.__hash__
+
 
 class Resource(enum.Enum):
     """Kinds of resources of ACL 2.0."""
@@ -34,6 +37,8 @@ class Resource(enum.Enum):
     CLUSTER = "Cluster"
     TOPIC = "Topic"
     GROUP = "Group"
+
+    __hash__ = object.__hash__
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

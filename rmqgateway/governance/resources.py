@@ -6,7 +6,7 @@ differently, and stricter where Apache leaves a gap: the retry topic of another 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rmqgateway.commands import (
@@ -51,33 +51,30 @@ def resources_of(command: Command[Any]) -> Iterator[tuple[Resource, str]]:
                 yield kind, name
 
 
-def needs_of(command: Command[Any]) -> Iterator[Need]:
-    """Yield everything that the caller must be permitted; nothing for commands about the caller's own connection."""
+def needs_of(command: Command[Any]) -> Iterable[Need]:
+    """Everything that the caller must be permitted; nothing for commands about the caller's own connection."""
+    needs: Callable[[Any], Iterable[Need]] = _NEEDS.get(type(command), _of_any)
+    return needs(command)
+
+
+def _actions_of(command: Command[Any]) -> tuple[Action, ...]:
     kind = type(command)
     actions = _ACTIONS.get(kind)
     if actions is None:
         actions = _ACTIONS[kind] = (command.action, *command.or_actions)
-    if isinstance(command, Heartbeat):
-        yield from _of_heartbeat(command)
-        return
-    if isinstance(command, QueryRoute) and command.topic == _AUTO_CREATE:
-        return  # its route tells producers of a new topic where the broker is, and nothing else
+    return actions
+
+
+def _of_any(command: Command[Any]) -> Iterator[Need]:
+    actions = _actions_of(command)
     group = getattr(command, "group", "")
     if not isinstance(group, str):
         group = ""
     for resource, name in resources_of(command):
         if resource is not Resource.TOPIC:
             yield resource, name, actions
-        elif name or not isinstance(command, EndTransaction):
-            # Clients before 5.1 end transactions without naming the topic: it is judged when the half message is found.
+        else:
             need = topic_need(name, group, actions)
-            if need is not None:
-                yield need
-    if isinstance(command, SendMessages):
-        yield from _of_dispatched(command, actions)
-    if isinstance(command, LockQueues | UnlockQueues):
-        for topic in dict.fromkeys(queue.topic for queue in command.queues):
-            need = topic_need(topic, group, actions)
             if need is not None:
                 yield need
 
@@ -103,15 +100,34 @@ def topic_need(topic: str, group: str, actions: tuple[Action, ...]) -> Need | No
     return Resource.GROUP, rest.partition("+")[0], actions
 
 
-def _of_dispatched(command: SendMessages, actions: tuple[Action, ...]) -> Iterator[Need]:
-    """What messages need that name further queues to be put into (``CommitLogDispatcher`` of lite and LMQ queues)."""
+def _of_sends(command: SendMessages) -> list[Need]:
+    """The topic, and further queues that messages name to be put into (``CommitLogDispatcher`` of lite and LMQ queues)."""
+    actions = _actions_of(command)
+    needs = [topic_need(command.topic, "", actions)]
     for message in command.messages:
         if _DISPATCH in message.properties:
             queues = find_property(message.properties, _DISPATCH) or b""
-            for queue in queues.decode("utf-8", "replace").split(","):
-                need = topic_need(queue, "", actions) if queue else None
-                if need is not None:
-                    yield need
+            needs += [topic_need(queue, "", actions) for queue in queues.decode("utf-8", "replace").split(",") if queue]
+    return [need for need in needs if need is not None]
+
+
+def _of_end(command: EndTransaction) -> Iterable[Need]:
+    # Clients before 5.1 do not name the topic: it is judged when the half message is found.
+    return _of_any(command) if command.topic else ()
+
+
+def _of_route(command: QueryRoute) -> Iterable[Need]:
+    # The route of that topic tells producers of a new one where the broker is, and nothing else.
+    return () if command.topic == _AUTO_CREATE else _of_any(command)
+
+
+def _of_locks(command: LockQueues | UnlockQueues) -> Iterator[Need]:
+    yield from _of_any(command)
+    actions = _actions_of(command)
+    for topic in dict.fromkeys(queue.topic for queue in command.queues):
+        need = topic_need(topic, command.group, actions)
+        if need is not None:
+            yield need
 
 
 def _of_heartbeat(command: Heartbeat) -> Iterator[Need]:
@@ -122,3 +138,14 @@ def _of_heartbeat(command: Heartbeat) -> Iterator[Need]:
             need = topic_need(subscribed.topic, consumer.group, actions)
             if need is not None:
                 yield need
+
+
+#: Commands of which more than their `resources` counts, or less.
+_NEEDS: dict[type[Command[Any]], Callable[[Any], Iterable[Need]]] = {
+    EndTransaction: _of_end,
+    Heartbeat: _of_heartbeat,
+    LockQueues: _of_locks,
+    QueryRoute: _of_route,
+    SendMessages: _of_sends,
+    UnlockQueues: _of_locks,
+}

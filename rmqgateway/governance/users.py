@@ -70,11 +70,16 @@ class User:
         self.enabled = record.status is UserStatus.ENABLE
         self._rules = rules_of(record.policies)
         self._sees_sources = any(rule.networks for rule in self._rules)
-        self._decisions: dict[tuple[Resource, str, tuple[Action, ...], Address | None], bool | None] = {}
+        self._decisions: dict[tuple[Resource, str, tuple[Action, ...], int], bool | None] = {}
 
     def decide(self, kind: Resource, name: str, actions: tuple[Action, ...], source: Address | None) -> bool | None:
         """See `rmqgateway.governance.acl.decide`."""
-        key = (kind, name, actions, source if self._sees_sources else None)
+        # An address as a number, since its own hash is made of text; those of IPv6 that look like IPv4's are told apart.
+        if source is None or not self._sees_sources:
+            number = -1
+        else:
+            number = int(source) << 1 | (source.version == 6)
+        key = (kind, name, actions, number)
         decisions = self._decisions
         if key not in decisions:
             if len(decisions) >= _MAX_DECISIONS:

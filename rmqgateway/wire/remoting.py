@@ -36,6 +36,7 @@ __all__ = [
     "RemotingDecoder",
     "RemotingEvent",
     "decode_frame",
+    "decode_split",
     "encode_command",
     "encode_head",
     "encode_request",
@@ -265,6 +266,14 @@ def decode_frame(frame: bytes) -> RemotingCommand:
     problem = _check_prefix(total, word, total + 4, total)
     if problem is not None:
         raise problem
+    return _decode_frame(frame, decode_json_header)
+
+
+def decode_split(frame: bytes) -> RemotingCommand:
+    """Decode one whole raw frame that comes from `FrameSplitter`, so that its lengths are right.
+
+    :raise WireError: not fatal: its header cannot be decoded.
+    """
     return _decode_frame(frame, decode_json_header)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import struct
 
 import pytest
 
 from rmqgateway.commands import UserType
+from rmqgateway.governance.resources import needs_of
 from rmqgateway.governance.users import UserRecord
-from rmqgateway.wire.remoting import decode_frame, encode_request
+from rmqgateway.wire.message_batch import BatchedMessage, encode_batch
+from rmqgateway.wire.remoting import RemotingCommand, decode_frame, encode_request
 from rmqgateway.wire.request_codes import RequestCode, ResponseCode
 from rmqgateway_remoting.convert_base import Peer
 from rmqgateway_remoting.passthrough_commands import command_of
@@ -81,11 +84,35 @@ def test_what_is_not_allowed_is_refused_here(frame: bytes) -> None:
     assert [(each.code, each.opaque) for each in pair.client.commands()] == [(ResponseCode.NO_PERMISSION, 1)]
 
 
-def test_a_header_that_is_not_what_it_should_be_is_refused_by_name() -> None:
+@pytest.mark.parametrize(
+    "frame",
+    [
+        signed(310, 1, {name: value for name, value in SEND.items() if name != "b"}, "s3cret", b"x"),
+        signed(320, 1, {**SEND, "m": "true", "e": "x"}, "s3cret", b"x"),
+        signed(11, 1, {"consumerGroup": "G", "topic": "T", "queueId": "x", "queueOffset": "0"}, "s3cret"),
+    ],
+)
+def test_a_header_that_is_not_what_it_should_be_is_refused_by_name(frame: bytes) -> None:
     pair = guarded()
-    pair.protocol.dataReceived(signed(310, 1, {**SEND, "e": "x"}, "s3cret", b"x"))
+    pair.protocol.dataReceived(frame)
     (told,) = pair.client.commands()
     assert told.code == ResponseCode.INVALID_PARAMETER
+    assert pair.broker.value() == b""
+
+
+def test_what_does_not_count_for_judging_a_send_is_the_brokers_to_refuse_as_without_users() -> None:
+    pair = guarded()
+    frame = signed(310, 1, {**SEND, "e": "x"}, "s3cret", b"x")
+    pair.protocol.dataReceived(frame)
+    assert pair.broker.value() == frame
+
+
+def test_a_header_that_cannot_be_read_is_told_with_its_opaque() -> None:
+    pair = guarded()
+    header = b'{"code":310,"opaque":9,"extFields":{"a":[]},"flag":0,"version":1}'
+    pair.protocol.dataReceived(struct.pack(">II", 4 + len(header), len(header)) + header)
+    (told,) = pair.client.commands()
+    assert (told.code, told.opaque) == (ResponseCode.INVALID_PARAMETER, 9)
     assert pair.broker.value() == b""
 
 
@@ -123,3 +150,12 @@ def test_every_code_is_judged_as_some_command(code: RequestCode) -> None:
     if code not in OPERATIONS and code not in (RequestCode.NOTIFICATION, RequestCode.POLLING_INFO):
         reads = code.name.startswith(("GET_", "QUERY_", "VIEW_", "CHECK_"))
         assert type(command).__name__ == ("GetBrokerConfiguration" if reads else "ChangeKeyValues")
+
+
+@pytest.mark.parametrize("word", ["true", "TRUE", "True"])
+def test_what_is_in_a_batch_is_judged_however_it_is_called_one(word: str) -> None:
+    """As Java reads a boolean."""
+    body = encode_batch([BatchedMessage(b"x", b"INNER_MULTI_DISPATCH\x01%LMQ%$theirs$chat\x02")])
+    request = RemotingCommand(310, 1, ext_fields={**SEND, "m": word}, body=body)
+    command = command_of(request, Peer(guarded().protocol._session))
+    assert [need[1] for need in needs_of(command)] == ["T", "theirs"]
