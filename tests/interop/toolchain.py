@@ -42,8 +42,8 @@ JVM_OPENS = tuple(
 )
 
 #: How soon Java's Remoting client balances queues, instead of after 1 and 20 s. Its first heartbeat is sent after 1 s, too:
-#: one that finds the other's lock taken is left out, and until the next, 30 s later, every pull is refused as newer than
-#: the subscription that its broker knows.
+#: one that finds the other's lock taken is left out, and until the next every pull is refused as newer than the
+#: subscription that its broker knows (so consumers send them every 3 s here, not every 30: Stage.HEARTBEAT_MILLIS).
 REBALANCING = ("-Drocketmq.client.rebalance.minInterval=300", "-Drocketmq.client.rebalance.waitInterval=700")
 
 _MAVEN_GOALS = ("package", "dependency:copy-dependencies")

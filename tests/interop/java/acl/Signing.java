@@ -196,6 +196,8 @@ public final class Signing {
         made.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         // A broker makes the retry topic with the first heartbeat, after this client has looked for it.
         made.setPollNameServerInterval(1_000);
+        // A rebalance's heartbeat may be left out; pulls are refused until the next.
+        made.setHeartbeatBrokerInterval(3_000);
         made.subscribe(topic, "*");
         made.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
             if (messages.get(0).getReconsumeTimes() < refusals) {

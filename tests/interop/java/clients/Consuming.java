@@ -141,6 +141,7 @@ final class Consuming {
         inside.setNamesrvAddr(stage.namesrv);
         inside.setInstanceName(stage.instance());
         inside.setPollNameServerInterval(Stage.ROUTE_MILLIS);
+        inside.setHeartbeatBrokerInterval(Stage.HEARTBEAT_MILLIS);
         inside.setNamespace("ns1");
         inside.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         inside.subscribe(stage.topic, "*");
@@ -163,6 +164,7 @@ final class Consuming {
         DefaultMQPushConsumer raw = new DefaultMQPushConsumer(stage.group + "_outside");
         raw.setNamesrvAddr(stage.namesrv);
         raw.setInstanceName(stage.instance());
+        raw.setHeartbeatBrokerInterval(Stage.HEARTBEAT_MILLIS);
         raw.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         raw.subscribe("ns1%" + stage.topic, "*");
         raw.registerMessageListener((org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently)

@@ -14,6 +14,8 @@ final class Crossing {
         String topic = arguments[1];
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(arguments[2]);
         consumer.setNamesrvAddr(arguments[0]);
+        // See Stage.HEARTBEAT_MILLIS.
+        consumer.setHeartbeatBrokerInterval(3_000);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {

@@ -18,6 +18,7 @@ final class Member {
         consumer.setNamesrvAddr(namesrv);
         consumer.setInstanceName("member-" + System.nanoTime());
         consumer.setPollNameServerInterval(Stage.ROUTE_MILLIS);
+        consumer.setHeartbeatBrokerInterval(Stage.HEARTBEAT_MILLIS);
         consumer.setConsumeThreadMin(2);
         consumer.setConsumeThreadMax(2);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);

@@ -28,6 +28,11 @@ final class Stage implements AutoCloseable {
     static final String WARM_UP = "warm-up";
     /** A broker tells its name server of a new topic a moment late; the default of 30 s would be waited for then. */
     static final int ROUTE_MILLIS = 1_000;
+    /**
+     * A heartbeat that finds the lock of another one taken is left out. Sent by a rebalance, it carries the subscription's new
+     * version: every pull is refused until the next heartbeat, which the default has 30 s later.
+     */
+    static final int HEARTBEAT_MILLIS = 3_000;
     private static final AtomicInteger CLIENTS = new AtomicInteger();
 
     final String namesrv;
@@ -95,6 +100,7 @@ final class Stage implements AutoCloseable {
         made.setNamesrvAddr(namesrv);
         made.setInstanceName(instance());
         made.setPollNameServerInterval(ROUTE_MILLIS);
+        made.setHeartbeatBrokerInterval(HEARTBEAT_MILLIS);
         made.setConsumeThreadMin(4);
         made.setConsumeThreadMax(4);
         made.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -145,6 +151,7 @@ final class Stage implements AutoCloseable {
         DefaultLitePullConsumer made = new DefaultLitePullConsumer(group);
         made.setNamesrvAddr(namesrv);
         made.setInstanceName(instance());
+        made.setHeartbeatBrokerInterval(HEARTBEAT_MILLIS);
         made.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         made.setPollTimeoutMillis(1_000);
         return made;

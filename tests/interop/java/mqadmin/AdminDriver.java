@@ -158,6 +158,8 @@ public final class AdminDriver extends MQAdminStartup {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         consumer.setNamesrvAddr(namesrv);
         consumer.setInstanceName("consumer-of-" + group);
+        // A rebalance's heartbeat may be left out; pulls are refused until the next.
+        consumer.setHeartbeatBrokerInterval(3_000);
         consumer.setPollNameServerInterval(1_000);
         consumer.setClientRebalance(pulls);
         consumer.setConsumeThreadMin(2);
@@ -236,6 +238,7 @@ public final class AdminDriver extends MQAdminStartup {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         consumer.setNamesrvAddr(namesrv);
         consumer.setInstanceName("from-" + group);
+        consumer.setHeartbeatBrokerInterval(3_000);
         consumer.setConsumeFromWhere(where(from));
         if (where(from) == ConsumeFromWhere.CONSUME_FROM_TIMESTAMP) {
             consumer.setConsumeTimestamp(from);
@@ -254,6 +257,7 @@ public final class AdminDriver extends MQAdminStartup {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group);
         consumer.setNamesrvAddr(namesrv);
         consumer.setInstanceName("from-" + group);
+        consumer.setHeartbeatBrokerInterval(3_000);
         consumer.setConsumeFromWhere(where(from));
         if (where(from) == ConsumeFromWhere.CONSUME_FROM_TIMESTAMP) {
             consumer.setConsumeTimestamp(from);
@@ -277,6 +281,7 @@ public final class AdminDriver extends MQAdminStartup {
         consumer.setNamesrvAddr(namesrv);
         consumer.setNamespaceV2(namespace);
         consumer.setInstanceName("in-" + namespace);
+        consumer.setHeartbeatBrokerInterval(3_000);
         consumer.setPollNameServerInterval(1_000);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(topic, "*");
