@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["JUDGED_LATER", "is_judged_by_answer", "judge_answer", "judge_message", "place_of"]
 
+_BY_ANSWER: Final = (ViewMessage, QueryMessages)
+_BY_PLACE: Final = (SendBack, ConsumeDirectly, ResumeTransaction, EndTransaction)
 #: The commands that are, or may be, judged by a message; most are none of these.
-JUDGED_LATER: Final[frozenset[type]] = frozenset(
-    {ConsumeDirectly, EndTransaction, QueryMessages, ResumeTransaction, SendBack, ViewMessage}
-)
+JUDGED_LATER: Final[frozenset[type]] = frozenset((*_BY_ANSWER, *_BY_PLACE))
 
 _HALF: Final = (b"RMQ_SYS_TRANS_HALF_TOPIC", b"RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC")
 _GIVEN_UP: Final = b"TRANS_CHECK_MAX_TIME_TOPIC"
 _READING: Final = (Action.GET, Action.SUB)
+_ENDING: Final = (TransactionResolution.COMMIT, TransactionResolution.ROLLBACK)
 
 
 def is_judged_by_answer(command: Command[Any]) -> bool:
@@ -46,18 +47,14 @@ def is_judged_by_answer(command: Command[Any]) -> bool:
     QueryMessages does: a broker's index holds nothing but ``String.hashCode`` of topic and key, and another topic's key with
     the same hash is found by arithmetic.
     """
-    return isinstance(command, (ViewMessage, QueryMessages))
+    return isinstance(command, _BY_ANSWER)
 
 
 def place_of(command: Command[Any]) -> int | None:
     """The place of the message that is to be looked at before this goes on; None: its fields say all."""
-    if isinstance(command, EndTransaction):
-        # Brokers do nothing for the others.
-        does = command.resolution in (TransactionResolution.COMMIT, TransactionResolution.ROLLBACK)
-        return command.physical_offset if does else None
-    if isinstance(command, (SendBack, ConsumeDirectly, ResumeTransaction)):
-        return command.physical_offset
-    return None
+    if isinstance(command, EndTransaction) and command.resolution not in _ENDING:
+        return None  # brokers do nothing
+    return command.physical_offset if isinstance(command, _BY_PLACE) else None
 
 
 def judge_message(context: Context, command: Command[Any], message: bytes) -> None:
