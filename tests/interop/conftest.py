@@ -10,6 +10,7 @@ import pytest
 from tests.interop.apache import Apache
 from tests.interop.gateway import Gateway
 from tests.interop.mqadmin_scene import admin, scene
+from tests.interop.serving import started
 from tests.interop.toolchain import missing
 
 __all__ = ["Server", "admin", "against", "prefix", "scene", "server"]
@@ -62,11 +63,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         made = Apache(directory, settings={"enableLmq": "true", "enableMultiDispatch": "true"})
     else:
         made = Gateway(directory)
-    made.start()
-    try:
+    with started(made):
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from tests.interop.drivers import Driver, java_driver
 from tests.interop.enforcing import ClosedCluster
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
+from tests.interop.serving import started
 from tests.interop.toolchain import go_program, missing
 
 pytestmark = [pytest.mark.gateway_only, pytest.mark.needs("java", "mvn")]
@@ -38,12 +39,8 @@ SCENARIOS = ("view_and_query_message", "send_message_back", "request_reply", "pu
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClosedCluster]:
-    made = ClosedCluster(tmp_path_factory.mktemp("closed"))
-    made.start()
-    try:
+    with started(ClosedCluster(tmp_path_factory.mktemp("closed"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

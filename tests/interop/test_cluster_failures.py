@@ -17,6 +17,7 @@ from tests.interop.apache import Apache, _free_ports
 from tests.interop.cluster import BROKER_SETTINGS, ask
 from tests.interop.drivers import FIGURES
 from tests.interop.gateway import Gateway
+from tests.interop.serving import started
 from tests.interop.toolchain import classpath
 
 pytestmark = [pytest.mark.gateway_only, pytest.mark.needs("java", "mvn")]
@@ -154,23 +155,15 @@ class Load:
 
 @pytest.fixture(scope="module")
 def masters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Masters]:
-    made = Masters(tmp_path_factory.mktemp("masters"))
-    made.start()
-    try:
+    with started(Masters(tmp_path_factory.mktemp("masters"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")
 def gateway(masters: Masters, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     options = ("--backend", "cluster", "--namesrv", masters.address, "--set", "passthrough.base_port=0")
-    made = Gateway(tmp_path_factory.mktemp("failures"), options)
-    made.start()
-    try:
+    with started(Gateway(tmp_path_factory.mktemp("failures"), options)) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def consume(address: str, topic: str, wanted: set[str], seconds: float, output: Callable[[], str]) -> None:

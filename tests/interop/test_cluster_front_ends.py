@@ -18,6 +18,7 @@ from tests.interop.cluster import Cluster
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
 from tests.interop.mqhttp.build import command, lacking
+from tests.interop.serving import started
 
 pytestmark = [
     pytest.mark.gateway_only,
@@ -32,12 +33,8 @@ _SETTING = "RMQGATEWAY_FRONT_ENDS__MQHTTP__INVISIBLE_SECONDS"
 
 
 def _started(tmp_path_factory: pytest.TempPathFactory, name: str, version: str) -> Iterator[Cluster]:
-    made = Cluster(tmp_path_factory.mktemp(name), version)
-    made.start()
-    try:
+    with started(Cluster(tmp_path_factory.mktemp(name), version)) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

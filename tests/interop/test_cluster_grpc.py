@@ -17,6 +17,7 @@ from rmqgateway.wire.request_codes import RequestCode
 from tests.interop.cluster import Cluster, ask
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
+from tests.interop.serving import started
 from tests.interop.test_grpc_python import HERE, _interpreter
 
 pytestmark = [pytest.mark.gateway_only, pytest.mark.needs("java", "mvn")]
@@ -43,12 +44,8 @@ SCENARIOS = {
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(tmp_path_factory.mktemp("cluster_grpc"))
-    made.start()
-    try:
+    with started(Cluster(tmp_path_factory.mktemp("cluster_grpc"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from tests.interop.cluster import Cluster
 from tests.interop.drivers import Driver
 from tests.interop.groups import create_group
+from tests.interop.serving import started
 from tests.interop.test_grpc_java import VERSION
 from tests.interop.toolchain import java
 
@@ -42,12 +43,8 @@ SCENARIOS = {
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(tmp_path_factory.mktemp("cluster_grpc_java"))
-    made.start()
-    try:
+    with started(Cluster(tmp_path_factory.mktemp("cluster_grpc_java"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

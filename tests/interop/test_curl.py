@@ -14,18 +14,15 @@ from typing import Any
 import pytest
 
 from tests.interop.gateway import Gateway
+from tests.interop.serving import started
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (apt-get install curl)")
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    made = Gateway(tmp_path_factory.mktemp("curl"))
-    made.start()
-    try:
+    with started(Gateway(tmp_path_factory.mktemp("curl"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def curl(gateway: Gateway, path: str, *options: str, data: bytes | None = None) -> bytes:

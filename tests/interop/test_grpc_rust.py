@@ -15,6 +15,7 @@ from tests.interop.conftest import Server
 from tests.interop.drivers import Driver
 from tests.interop.gateway import Gateway
 from tests.interop.scenario_runs import each_of, running
+from tests.interop.serving import started
 from tests.interop.toolchain import BUILD, BuildError, locked
 from tests.interop.toolchain import run as run_program
 
@@ -55,12 +56,8 @@ def _program() -> Path:
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """This client has TLS for names only, not for addresses: a gateway that tells its clients a name."""
-    made = Gateway(tmp_path_factory.mktemp("named"), ("--set", "advertise=localhost"))
-    made.start()
-    try:
+    with started(Gateway(tmp_path_factory.mktemp("named"), ("--set", "advertise=localhost"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

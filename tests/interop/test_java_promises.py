@@ -11,6 +11,8 @@ from tests.interop.drivers import Driver, java_driver
 from tests.interop.gateway import Gateway
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
+from tests.interop.scenario_runs import running
+from tests.interop.serving import started
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
@@ -33,12 +35,8 @@ ONLY_5 = ("timers", "pop_consumer")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     soon = {"local.transaction_check_s": 1, "local.transaction_interval_s": 1}
     options = tuple(word for name, value in soon.items() for word in ("--set", f"{name}={value}"))
-    made = Gateway(tmp_path_factory.mktemp("promises"), options)
-    made.start()
-    try:
+    with started(Gateway(tmp_path_factory.mktemp("promises"), options)) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +44,14 @@ def drivers(
     gateway: Gateway, prefix: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Driver]]:
     directory = tmp_path_factory.mktemp("promised")
-    made: dict[str, Driver] = {}
     _set_pop_mode(gateway, f"{prefix}_promised_550", tmp_path_factory.mktemp("mqadmin"))
-    try:
+    with running() as made:
         for version in VERSIONS:
             names = [name for name in SCENARIOS if version != "4.9.8" or name not in ONLY_5]
             unique = f"{prefix}_promised_{version.replace('.', '')}"
             label = f"promises-{version}"
             made[version] = java_driver(label, version, gateway.address, ",".join(names), unique, directory)
         yield made
-    finally:
-        for driver in made.values():
-            driver.stop()
 
 
 def _set_pop_mode(gateway: Gateway, prefix: str, directory: Path) -> None:

@@ -26,6 +26,7 @@ from tests.interop.gateway import Gateway
 from tests.interop.groups import create_group
 from tests.interop.matrix_pairs import CLIENTS, PAIRS
 from tests.interop.mqhttp.build import command as mqhttp_command
+from tests.interop.serving import started
 from tests.interop.test_grpc_java import VERSION as GRPC_JAVA
 from tests.interop.test_grpc_python import _interpreter
 from tests.interop.toolchain import REBALANCING, classpath, go_program, missing
@@ -104,12 +105,8 @@ class Curl:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     options = ("--set", "front_ends.mqhttp.invisible_seconds=3")
-    made = Gateway(tmp_path_factory.mktemp("matrix-server"), options)
-    made.start()
-    try:
+    with started(Gateway(tmp_path_factory.mktemp("matrix-server"), options)) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def _couriers(gateway: Gateway, directory: Path) -> dict[str, Any]:

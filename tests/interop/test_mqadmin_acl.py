@@ -10,6 +10,7 @@ import pytest
 from tests.interop.apache import Apache
 from tests.interop.gateway import Gateway
 from tests.interop.mqadmin import Admin, Printed
+from tests.interop.serving import started
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
@@ -19,12 +20,8 @@ SECRETS = ("r00t-secret", "alice-secret", "other-secret", "moving-secret")
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    made = Gateway(tmp_path_factory.mktemp("acl"))
-    made.start()
-    try:
+    with started(Gateway(tmp_path_factory.mktemp("acl"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from tests.interop.brokers import BROKERS, BrokerCluster, ClusterGateway, remote
 from tests.interop.drivers import Driver, java_driver
 from tests.interop.mqadmin import Admin
 from tests.interop.mqadmin_scene import fine
+from tests.interop.serving import started
 from tests.interop.toolchain import go_program
 
 pytestmark = pytest.mark.needs("java", "mvn")
@@ -52,12 +53,8 @@ GO = ("push_concurrent", "tag_filter", "sync_send", "async_send", "batch", "chin
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerCluster]:
-    made = BrokerCluster(tmp_path_factory.mktemp("cluster"))
-    made.start()
-    try:
+    with started(BrokerCluster(tmp_path_factory.mktemp("cluster"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

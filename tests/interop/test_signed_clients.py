@@ -10,6 +10,7 @@ import pytest
 from tests.interop.gateway import Gateway
 from tests.interop.mqhttp.build import command, lacking
 from tests.interop.secured import PRODUCER, READER, ROOT, Signer, secured
+from tests.interop.serving import started
 from tests.interop.test_grpc_python import _interpreter
 from tests.interop.toolchain import classpath, go_program, missing
 
@@ -31,12 +32,8 @@ _NEEDS = {"grpc": ("java", "mvn"), "go": ("go",)}
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    made = secured(tmp_path_factory.mktemp("signed"))
-    made.start()
-    try:
+    with started(secured(tmp_path_factory.mktemp("signed"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def _command(kind: str, gateway: Gateway, directory: Path) -> list[str]:

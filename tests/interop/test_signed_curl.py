@@ -11,6 +11,7 @@ import pytest
 
 from tests.interop.gateway import Gateway
 from tests.interop.secured import PRODUCER, READER, ROOT, secured
+from tests.interop.serving import started
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (apt-get install curl)"),
@@ -22,12 +23,8 @@ QUEUE = "/v1/topics/acl_curl/groups/acl_curl/messages?wait=5"
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    made = secured(tmp_path_factory.mktemp("signed-curl"))
-    made.start()
-    try:
+    with started(secured(tmp_path_factory.mktemp("signed-curl"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def curl(gateway: Gateway, path: str, *options: str, user: tuple[str, str] | None = None) -> tuple[int, str, str]:

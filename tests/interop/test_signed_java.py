@@ -8,6 +8,7 @@ import pytest
 
 from tests.interop.gateway import Gateway
 from tests.interop.secured import PRODUCER, READER, ROOT, Signer, secured
+from tests.interop.serving import started
 from tests.interop.toolchain import REBALANCING, classpath
 
 pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
@@ -15,12 +16,8 @@ pytestmark = [pytest.mark.needs("java", "mvn"), pytest.mark.gateway_only]
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    made = secured(tmp_path_factory.mktemp("signed-java"))
-    made.start()
-    try:
+    with started(secured(tmp_path_factory.mktemp("signed-java"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module", params=["5.5.0-JSON", "5.5.0-ROCKETMQ", "4.9.8-JSON"])
