@@ -24,15 +24,12 @@ def hand_over(transport: Any, old: Any, new: Any) -> bool:
 
     :return: False if this transport has no place that could be changed.
     """
-    # A plain transport holds its protocol; after startTLS it holds the TLS layer, which holds ours; a wrapping layer
-    # (an ssl: or haproxy: endpoint) is itself our transport.
-    for holder in (transport, getattr(transport, "protocol", None)):
-        if holder is None:
-            continue
-        for attribute in ("wrappedProtocol", "protocol"):
-            if getattr(holder, attribute, None) is old:
-                setattr(holder, attribute, new)
-                return True
+    # A plain transport holds its protocol; a layer upon it (TLS, or that of an ssl: or haproxy: endpoint) is itself our
+    # transport, and holds what it wraps.
+    for attribute in ("wrappedProtocol", "protocol"):
+        if getattr(transport, attribute, None) is old:
+            setattr(transport, attribute, new)
+            return True
     return False
 
 
@@ -135,14 +132,22 @@ class FirstBytes:
             protocol.dataReceived(data)
 
     def _start_tls(self, data: bytes) -> None:
+        from rmqgateway.tls import TLSTransport
+
+        plain = self.transport
         try:
-            self.transport.startTLS(self._listener.certificates.context())
+            secure = TLSTransport(self._listener.certificates.context(), plain, self)
         except Exception as error:
-            self._listener.report("TLS with {peer} cannot begin: {error}", self.transport, error=str(error))
-            self.transport.abortConnection()
+            self._listener.report("TLS with {peer} cannot begin: {error}", plain, error=str(error))
+            plain.abortConnection()
+            return
+        if not hand_over(plain, self, secure):
+            self._listener.report("TLS with {peer} cannot begin: its transport keeps its protocol", plain)
+            plain.abortConnection()
             return
         self._is_secure = True
-        self.transport.protocol.dataReceived(data)
+        self.transport = secure
+        secure.dataReceived(data)
 
     def _too_late(self) -> None:
         self._timer = None

@@ -10,12 +10,14 @@ from twisted.logger import Logger
 from rmqgateway.config_sources import ConfigurationError
 
 if TYPE_CHECKING:
+    import ssl
+
     from rmqgateway.config_sections import TLSSettings
 
 __all__ = ["Certificates"]
 
 #: What the core's HTTP server answers to ALPN, best first.
-PROTOCOLS = (b"h2", b"http/1.1")
+PROTOCOLS = ("h2", "http/1.1")
 
 _log = Logger(namespace="rmqgateway.tls")
 
@@ -104,48 +106,41 @@ class Certificates:
                 self._context = self._load()
         return self._context
 
-    def _load(self) -> Any:
-        from OpenSSL import SSL, crypto
-        from twisted.internet.ssl import CertificateOptions, TLSVersion
+    def _load(self) -> ssl.SSLContext:
+        import ssl
 
-        with open(self.certificate_path, "rb") as file:
-            pem = file.read()
-        with open(self.key_path, "rb") as file:
-            key = crypto.load_privatekey(crypto.FILETYPE_PEM, file.read())
-        end = b"-----END CERTIFICATE-----"
-        chain = [
-            crypto.load_certificate(crypto.FILETYPE_PEM, part + end)
-            for part in pem.split(end)[:-1]
-            if part.strip()
-        ]
-        if not chain:
-            raise ValueError("it holds no certificate")
-        least = TLSVersion.TLSv1_3 if self._settings.minimum_version == "1.3" else TLSVersion.TLSv1_2
-        options = CertificateOptions(
-            privateKey=key, certificate=chain[0], extraCertChain=chain[1:], raiseMinimumTo=least
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for path, what in ((self.certificate_path, "certificate"), (self.key_path, "private key")):
+            with open(path, encoding="ascii", errors="replace") as file:
+                if f"{what.upper()}-----" not in file.read():
+                    raise ValueError(f"{path} holds no {what}")
+        try:
+            # Without a password here OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(self.certificate_path, self.key_path, password=_no_password)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise ValueError("the key does not belong to the certificate") from error
+            raise
+        context.minimum_version = getattr(
+            ssl.TLSVersion, "TLSv" + self._settings.minimum_version.replace(".", "_")
         )
-        context = options.getContext()
-        context.set_options(SSL.OP_NO_RENEGOTIATION)
-        # Twisted's own answer to a client whose protocols are all unknown to us is an empty one, which OpenSSL 3 turns
-        # into a failed handshake; a Remoting client over TLS may offer whatever it likes.
-        context.set_alpn_select_callback(_select_protocol)
-        context.check_privatekey()
-        return options
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        # A client whose protocols are all unknown to us is served as one that offers none: a Remoting client over TLS may
+        # offer whatever it likes.
+        context.set_alpn_protocols(PROTOCOLS)
+        return context
 
 
-def _select_protocol(_: Any, offered: list[bytes]) -> Any:
-    from OpenSSL import SSL
-
-    for protocol in PROTOCOLS:
-        if protocol in offered:
-            return protocol
-    return SSL.NO_OVERLAPPING_PROTOCOLS
+def _no_password() -> str:
+    raise ValueError("the private key needs a password; give one without")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     text = str(error)
+    if isinstance(error, ValueError):
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -17,6 +17,7 @@ from zope.interface.verify import verifyObject
 from rmqgateway.backend.store.durable import DurableStore
 from rmqgateway.backend.store.interfaces import IMessageStore, IMetadata, IStoredQueue
 from rmqgateway.backend.store.memory import MemoryStore
+from rmqgateway.backend.store.records import MESSAGE, RECORD_HEADER, frame
 from rmqgateway.backend.store.settings import StoreSettings
 from rmqgateway.backend.store.worker import InlineWorker
 from rmqgateway.errors import StoreError
@@ -262,6 +263,24 @@ def test_read_at_is_safe_for_any_number(house: House) -> None:
     found = house.store.read_at(positions[-1])
     assert found is not None
     assert offset_in(found) == 299
+
+
+def test_a_record_forged_within_a_body_is_no_message(house: House) -> None:
+    """Positions can be foretold: whoever sends may put what looks like a record where it will lie."""
+    fill(house, 5)
+    begin = fill(house, 1)[0] + RECORD_HEADER + 88 + 200 + 4 * 2  # where the next record begins
+    inside = begin + RECORD_HEADER + 88
+    for topic, queue, offset in ((1, 0, 2), (1, 0, 6), (1, 3, 0), (2, 0, 0)):
+        forged = stored(1, b"forged")
+        struct.pack_into(">qq", forged, 20, offset, inside)
+        head = frame(MESSAGE, 0, topic, queue, inside, bytes(forged))
+        position = house.store.queue(1, 0).append(stored(1, head + bytes(forged)))
+        if house.kind != "memory":
+            assert position == begin
+        house.settle()
+        assert house.store.read_at(position) is not None
+        assert house.store.read_at(inside) is None
+        begin, inside = begin + RECORD_HEADER + 88 + len(head + forged), inside + RECORD_HEADER + 88 + len(head + forged)
 
 
 def test_a_position_is_not_readable_before_it_is_durable(house: House) -> None:

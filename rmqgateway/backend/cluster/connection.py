@@ -113,11 +113,7 @@ class Link(Protocol):
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             set_no_delay(True)
-        try:
-            self._broker.hub.secure(self.transport, self._broker.address)
-        except Exception as error:
-            self.cut(f"TLS cannot begin: {error}")
-            return
+        self.transport = self._broker.hub.secure(self.transport, self, self._broker.address)
         self._write = writer(self.transport)
         self.connected_ = True
         self.heard = self._broker.hub.reactor.seconds()

@@ -17,6 +17,7 @@ from rmqgateway.backend.cluster.passthrough_link import BrokerLink, proxy_header
 from rmqgateway.backend.cluster.passthrough_names import NameServers, NamesLink, cluster_request
 from rmqgateway.backend.cluster.ports import BrokerKey, Brokers, Face, packed_address
 from rmqgateway.backend.cluster.rewriting import Place, rewrite_routes
+from rmqgateway.backend.cluster.secure import Secure
 from rmqgateway.config_sources import ConfigurationError
 from rmqgateway.errors import GatewayError, WireError
 from rmqgateway.interfaces import IPassthrough
@@ -59,9 +60,9 @@ class Passthrough:
         self.settings = settings
         self.cluster = cluster
         self.brokers = Brokers(settings.ports(), self._found)
-        self.names = NameServers(
-            reactor, cluster.addresses, cluster.connect_s, cluster.request_s, self._secure_by_address
-        )
+        #: Begins TLS on a new connection, where that is set.
+        self.secure = Secure(cluster)
+        self.names = NameServers(reactor, cluster.addresses, cluster.connect_s, cluster.request_s, self.secure)
         #: "host:port" of our end of each upstream connection -> of the client that it is for.
         self.clients: dict[str, str] = {}
         self._meters: Mapping[int, CommandMeter] = {}
@@ -69,7 +70,6 @@ class Passthrough:
         self._local: dict[BrokerLink, str] = {}
         self._listeners: dict[BrokerKey, list[Listener]] = {}
         self._make_listener: Callable[[str, str, str], Listener] | None = None
-        self._tls: Any = None
         self._held = 0
         self._exposed = False
         self._running = False
@@ -272,24 +272,6 @@ class Passthrough:
         if not self.settings.proxy_protocol:
             return b""
         return proxy_header(session.peer, transport.getHost())
-
-    def secure_upstream(self, transport: Any, key: BrokerKey) -> None:
-        """Begin TLS on a connection to a broker, where that is set."""
-        self._secure_by_address(transport, self.brokers.addresses.get(key, ""))
-
-    def _secure_by_address(self, transport: Any, address: str) -> None:
-        if self.cluster.tls == "off":
-            return
-        from twisted.internet import ssl
-
-        if self.cluster.tls == "unverified":
-            transport.startTLS(ssl.CertificateOptions())
-            return
-        host = split_host(address)[0]
-        if self._tls is None and self.cluster.tls_ca:
-            with open(self.cluster.tls_ca, "rb") as file:
-                self._tls = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(file.read())])
-        transport.startTLS(ssl.optionsForClientTLS(host, trustRoot=self._tls))
 
     def link_connected(self, link: BrokerLink, peer: str, transport: Any) -> None:
         """Brokers know this client by our end of the connection."""

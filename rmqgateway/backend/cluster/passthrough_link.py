@@ -93,6 +93,7 @@ class BrokerLink:
         self._stall_timer: IDelayedCall | None = None
         self._linger_timer: IDelayedCall | None = None
         self._connector: Any = None
+        self._address = ""
 
     def connect(self) -> None:
         """Begin to connect to where the broker is now."""
@@ -101,6 +102,7 @@ class BrokerLink:
             self._passthrough.refresh_soon()
             self._passthrough.reactor.callLater(0, self._failed, "no name server knows where it is")
             return
+        self._address = address
         host, port = split_host(address)
         self._connector = self._passthrough.reactor.connectTCP(
             host, port, _Connecting(self), timeout=self._passthrough.cluster.connect_s
@@ -284,7 +286,7 @@ class BrokerLink:
         header = self._passthrough.begin_upstream(transport, self._session)
         if header:
             transport.write(header)
-        self._passthrough.secure_upstream(transport, self._place.key)
+        transport = upstream.transport = self._passthrough.secure(transport, upstream, self._address)
         self._write = writer(transport)
         before, self._before = self._before, []
         if before:

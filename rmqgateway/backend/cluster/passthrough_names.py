@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from rmqgateway.backend.cluster.passthrough import Passthrough
+    from rmqgateway.backend.cluster.secure import Secure
     from rmqgateway.context import Context
     from rmqgateway.interfaces import IPassthroughClient
     from rmqgateway.wire.remoting_scan import Scan
@@ -47,7 +48,7 @@ _NAMES = _TO_ONE | _TO_ALL
 class NameServers:
     """Several name servers, one connection to each.
 
-    :param secure: begins TLS on a new connection, where that is set: (transport, "host:port").
+    :param secure: begins TLS on a new connection, where that is set.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class NameServers:
         addresses: Sequence[str],
         connect_s: float,
         request_s: float,
-        secure: Callable[[Any, str], None],
+        secure: Secure,
     ) -> None:
         self.reactor = reactor
         self.connect_s = connect_s
@@ -182,7 +183,7 @@ class _Server:
 
     def connected(self, connection: _Connection) -> None:
         self._connection = connection
-        self._servers.secure(connection.transport, self.address)
+        connection.transport = self._servers.secure(connection.transport, connection, self.address)
         unsent, self._unsent = self._unsent, []
         connection.transport.write(b"".join(unsent))
 

@@ -4,39 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rmqgateway.config_sources import ConfigurationError
 from rmqgateway.session import split_host
 
 if TYPE_CHECKING:
+    from twisted.internet.interfaces import IProtocol
+
     from rmqgateway.backend.cluster.settings import ClusterSettings
 
 __all__ = ["Secure"]
 
 
 class Secure:
-    """Begins TLS on a connection, where the settings say so; everything about TLS is imported on first use."""
+    """Begins TLS on a connection, where the settings say so.
+
+    :raise ConfigurationError: the authorities' file cannot be used.
+    """
 
     def __init__(self, settings: ClusterSettings) -> None:
-        self._settings = settings
-        self._trusted: Any = None
-
-    def __call__(self, transport: Any, address: str) -> None:
-        """:param address: "host:port", whose host the certificate must name.
-
-        :raise Exception: the authorities' file cannot be used.
-        """
-        settings = self._settings
+        self._context: Any = None
         if settings.tls == "off":
             return
-        from twisted.internet import ssl
+        import ssl
 
+        try:
+            self._context = ssl.create_default_context(cafile=settings.tls_ca or None)
+        except OSError as error:  # as ssl.SSLError is
+            reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ConfigurationError(f"cluster.tls_ca: {settings.tls_ca} cannot be used: {reason}") from error
         if settings.tls == "unverified":
-            transport.startTLS(ssl.CertificateOptions())
-            return
-        if self._trusted is None and settings.tls_ca:
-            with open(settings.tls_ca, "rb") as file:
-                pem = file.read()
-            end = b"-----END CERTIFICATE-----"
-            self._trusted = ssl.trustRootFromCertificates(
-                [ssl.Certificate.loadPEM(part + end) for part in pem.split(end)[:-1] if part.strip()]
-            )
-        transport.startTLS(ssl.optionsForClientTLS(split_host(address)[0], trustRoot=self._trusted))
+            self._context.check_hostname = False
+            self._context.verify_mode = ssl.CERT_NONE
+
+    def __call__(self, transport: Any, protocol: IProtocol, address: str) -> Any:
+        """:param address: "host:port", whose host the certificate must name.
+        :return: the transport that the protocol is to write to.
+        """
+        if self._context is None:
+            return transport
+        from rmqgateway.tls import TLSTransport
+
+        secure = TLSTransport(self._context, transport, protocol, split_host(address)[0])
+        transport.protocol = secure
+        secure.begin()
+        return secure

@@ -21,6 +21,7 @@ from rmqgateway.wire.remoting_command import FLAG_ONEWAY
 from rmqgateway.wire.request_codes import request_name
 
 if TYPE_CHECKING:
+    from rmqgateway.backend.cluster.secure import Secure
     from rmqgateway.backend.cluster.settings import ClusterSettings
     from rmqgateway.context import Context
     from rmqgateway.outbox import Outbox
@@ -155,7 +156,7 @@ class Broker:
 class Upstream:
     """All brokers by address.
 
-    :param secure: begins TLS on a new connection, where that is set: (transport, "host:port").
+    :param secure: begins TLS on a new connection, where that is set.
     :param asked: takes what a broker asks by itself: (broker, link, command).
     :ivar on_connected: told when a connection stands, so that groups can be registered on it.
     :ivar on_error: told of each broker that could not be reached: its address may have changed.
@@ -166,7 +167,7 @@ class Upstream:
         reactor: Any,
         outbox: Outbox,
         settings: ClusterSettings,
-        secure: Callable[[Any, str], None],
+        secure: Secure,
         asked: Callable[[Broker, Link, RemotingCommand], None],
     ) -> None:
         self.reactor = reactor

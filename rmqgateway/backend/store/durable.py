@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from rmqgateway.backend.store.directory import StoreDirectory
 from rmqgateway.backend.store.disk import Disk
-from rmqgateway.backend.store.durable_queue import DurableQueue, timestamp_of
+from rmqgateway.backend.store.durable_queue import DurableQueue, offset_of, timestamp_of
 from rmqgateway.backend.store.housekeeping import Housekeeping
 from rmqgateway.backend.store.interfaces import IMessageStore, Scope
 from rmqgateway.backend.store.metadata import LogMetadata
@@ -536,7 +536,14 @@ class DurableStore(Registrations):
             found = self.log.read_message(physical_offset, self.durable)
         except OSError as error:
             raise StoreError(f"reading at {physical_offset} failed: {error}") from error
-        return None if found is None or found[1].topic in self.dropped else found[0]
+        if found is None:
+            return None
+        message, record = found
+        # What looks like a record may lie within a body: whoever sends can foretell its position. No queue knows it.
+        queue = self.queues.get(record.topic << 32 | record.queue)
+        if queue is None or record.topic in self.dropped or queue.position(offset_of(message)) != physical_offset:
+            return None
+        return message
 
     def query_key(self, key: bytes, begin: int, end: int, max_messages: int) -> list[bytes]:
         """See IMessageStore. Keys are compared by crc32: a stranger with the same is possible, and rare."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rmqgateway.backend.store.durable import DurableStore
     from rmqgateway.backend.store.segment import Segment
 
-__all__ = ["DurableQueue", "timestamp_of"]
+__all__ = ["DurableQueue", "offset_of", "timestamp_of"]
 
 pack_offsets = Struct(">qq").pack_into
 _HASHES = [Struct(f">{n}I") for n in range(9)]
@@ -28,6 +28,11 @@ def timestamp_of(message: bytes) -> int:
     """The store timestamp (ms) of a stored message: after the born host, whose length sysFlag (bit 4) tells; else 0."""
     at = 68 if len(message) > 39 and message[39] & 16 else 56
     return int(unpack_from(">q", message, at)[0]) if len(message) >= at + 8 else 0
+
+
+def offset_of(message: bytes) -> int:
+    """The queue offset of a stored message."""
+    return int.from_bytes(message[20:28], "big")
 
 
 @implementer(IStoredQueue)
@@ -223,7 +228,7 @@ class DurableQueue:
             index = segment.find_touched(self.key)
         return None if index is None else (index[1], 0, len(index) - 2)
 
-    def _position(self, offset: int) -> int:
+    def position(self, offset: int) -> int:
         """The position of the message at `offset`, or 0."""
         index = self.index
         if index is not None and offset >= index[1]:
@@ -235,7 +240,7 @@ class DurableQueue:
         """See IStoredQueue."""
         if not self.min_offset <= offset < self.max_offset or self.dropped:
             return -1
-        position = self._position(offset)
+        position = self.position(offset)
         message = (self.store.recent.get(position) or self.store.fetch(position, False)) if position else None
         return -1 if message is None else timestamp_of(message)
 

@@ -100,4 +100,4 @@ def test_where_tls_is_required_plain_http_is_closed() -> None:
 
 
 def test_both_versions_are_offered_over_tls_the_newer_first() -> None:
-    assert PROTOCOLS == (b"h2", b"http/1.1")
+    assert PROTOCOLS == ("h2", "http/1.1")
