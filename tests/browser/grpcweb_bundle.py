@@ -1,7 +1,8 @@
 """Makes one script of the gRPC-web libraries from npm, the stubs of the published .proto and our scenarios.
 
 Packages by name and version: ``grpcweb/package.json``. The .proto files and google-protobuf's messages are those that
-``rocketmq-client-nodejs`` publishes; protoc-gen-es makes Connect's of the same files.
+``rocketmq-client-nodejs`` publishes; protoc-gen-es makes Connect's of the same files, and of our definition of the Admin
+service, most of whose calls no package has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import pytest
 __all__ = ["bundle"]
 
 _HERE = Path(__file__).resolve().parent / "grpcweb"
-_BUILD = _HERE.parents[2] / ".build" / "browser"
+_ROOT = _HERE.parents[2]
+_BUILD = _ROOT / ".build" / "browser"
+_ADMIN = _ROOT / "rmqgateway" / "apis" / "apache_rocketmq_v2" / "admin.proto"
 _TEMPLATE = {"version": "v2", "plugins": [{"local": "protoc-gen-es", "out": "gen", "opt": "target=js"}]}
 
 
@@ -39,7 +42,7 @@ def bundle() -> str:
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("node, or npm, is not installed")
     packages = (_HERE / "package.json").read_bytes()
-    target = _BUILD / f"grpcweb-{hashlib.sha256(packages).hexdigest()[:16]}"
+    target = _BUILD / f"grpcweb-{hashlib.sha256(packages + _ADMIN.read_bytes()).hexdigest()[:16]}"
     target.mkdir(parents=True, exist_ok=True)
     with (target / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -47,8 +50,10 @@ def bundle() -> str:
         if not stamp.exists():
             (target / "package.json").write_bytes(packages)
             _run(target, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts")
-            protos = "node_modules/rocketmq-client-nodejs/proto"
-            _run(target, "buf", "generate", protos, "--template", json.dumps(_TEMPLATE))
+            protos = target / "protos"
+            shutil.copytree(target / "node_modules/rocketmq-client-nodejs/proto", protos, dirs_exist_ok=True)
+            shutil.copy(_ADMIN, protos / "apache/rocketmq/v2")
+            _run(target, "buf", "generate", "protos", "--template", json.dumps(_TEMPLATE))
             stamp.touch()
         for source in _HERE.glob("*.js"):
             shutil.copy(source, target)

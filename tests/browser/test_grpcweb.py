@@ -129,6 +129,20 @@ def test_errors_are_read_from_trailers(chromium: Chromium, script: str, port: in
 
 
 @pytest.mark.parametrize("scheme", PROTOCOLS)
+def test_administration_from_a_page(chromium: Chromium, script: str, port: int, scheme: str) -> None:
+    base = f"{scheme}://127.0.0.1:{port}"
+    with page_at(chromium, f"{base}/asyncapi.json", script) as page:
+        assert run(page, "administered", "connect", base, f"administered-{scheme}") == {
+            "same": True,
+            "got": ["from a page", "blue", "值"],
+            "found": ["from a page"],
+            "queues": 8,
+            "behind": [1, 0],
+            "missing": 40402,  # TOPIC_NOT_FOUND
+        }
+
+
+@pytest.mark.parametrize("scheme", PROTOCOLS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_receive_that_is_cancelled_takes_nothing(
     chromium: Chromium, script: str, port: int, client: str, scheme: str

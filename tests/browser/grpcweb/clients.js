@@ -10,11 +10,16 @@ import serviceMessages from "rocketmq-client-nodejs/proto/apache/rocketmq/v2/ser
 import { Admin } from "./gen/apache/rocketmq/v2/admin_pb.js";
 import { MessagingService } from "./gen/apache/rocketmq/v2/service_pb.js";
 
-/** What a method is in both worlds. A method that does not exist borrows the messages of Heartbeat. */
+const method_of = (service, name) => service.methods.find((one) => one.name === name);
+
+/**
+ * What a method is in both worlds. A method that does not exist borrows the messages of Heartbeat; of the Admin service the
+ * old world has ChangeLogLevel only.
+ */
 function described(name) {
-  const service = name === "ChangeLogLevel" ? Admin : MessagingService;
-  const old = name === "ChangeLogLevel" ? adminMessages : serviceMessages;
-  const method = service.methods.find((one) => one.name === name) ?? service.methods.find((one) => one.name === "Heartbeat");
+  const service = method_of(Admin, name) ? Admin : MessagingService;
+  const old = service === Admin ? adminMessages : serviceMessages;
+  const method = method_of(service, name) ?? method_of(service, "Heartbeat");
   const Request = old[method.input.name];
   const Response = old[method.output.name];
   const path = `/${service.typeName}/${name}`;

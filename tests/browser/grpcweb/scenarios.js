@@ -109,6 +109,34 @@ const SCENARIOS = {
     };
   },
 
+  /** The Admin service: what it reads, a test message, and how far a group is. */
+  async administered(client, topic) {
+    const member = new Member(client, topic);
+    const { topic: where, group } = member;
+    await member.unary("QueryRoute", { topic: where });
+    await member.receive(0);
+    const sent = await member.unary("AdminSendMessage", {
+      topic: where, key: "k1", tag: "blue", body: new TextEncoder().encode("from a page"), userProperties: { "名": "值" },
+    });
+    const accumulation = async () =>
+      (await member.unary("DescribeGroupAccumulation", { group, topics: [where] })).accumulation.accumulation;
+    const before = await accumulation();
+    const [got] = await member.receive();
+    await member.ack([got]);
+    const found = await member.unary("QueryMessage", {
+      topic: where, maxMessageNums: 8, searchKey: { case: "messageKey", value: "k1" },
+    });
+    const route = await member.unary("GetTopicRoute", { topic: where });
+    return {
+      same: sent.messageId === got.systemProperties.messageId,
+      got: [text(got), got.systemProperties.tag, got.userProperties["名"]],
+      found: found.messages.map(text),
+      queues: JSON.parse(route.topicRouteData).queueDatas[0].readQueueNums,
+      behind: [Number(before), Number(await accumulation())],
+      missing: (await client.unary("DescribeTopicStatus", { topic: { name: `${topic}_none` } }, member.headers)).status.code,
+    };
+  },
+
   async unknown(client, topic) {
     return failure(client.unary("Nope", {}, headers(topic)));
   },
