@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from rmqgateway.context import Context, Credential
     from rmqgateway.events import Event
+    from rmqgateway.feeds import Feeds
     from rmqgateway.interfaces import IBackend, IPassthrough, ISession, ISubscription, ISubscriptionSink
     from rmqgateway.subscription import Subscription
 
@@ -106,6 +107,7 @@ class Gateway:
         self._paced: list[Any] = []  # sessions
         self.sessions: dict[int, Session] = {}
         self.commands_under_way = 0
+        self._feeds: Feeds | None = None
         self.draining = False
         #: Whether the process is about to end; all is served until it drains.
         self.leaving = False
@@ -380,6 +382,13 @@ class Gateway:
     def subscribe(
         self, context: Context, subscription: Subscription, sink: ISubscriptionSink
     ) -> ISubscription:
+        if subscription.broadcast:
+            from rmqgateway.broadcasting import BroadcastLoop
+            from rmqgateway.feeds import Feeds
+
+            if self._feeds is None:
+                self._feeds = Feeds(self)
+            return BroadcastLoop(self, context, subscription, sink, self._feeds)
         from rmqgateway.subscription import ReceiveLoop
 
         return ReceiveLoop(self, context, subscription, sink)

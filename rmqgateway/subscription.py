@@ -71,6 +71,9 @@ class Subscription(msgspec.Struct, frozen=True):
     :ivar batch: how many messages one receive asks for at most.
     :ivar init_mode: where a group begins that has never consumed a queue.
     :ivar lite_topics: of the topic, which are wanted; none: the topic itself, or those that the client synchronised.
+    :ivar broadcast: every member of the group gets every message; nothing is settled, and `init_mode` says where a member
+        begins. See `rmqgateway.broadcasting`.
+    :ivar place: of a broadcast: go on after the delivery that this came with (`Delivery.place`).
     """
 
     group: str
@@ -84,6 +87,8 @@ class Subscription(msgspec.Struct, frozen=True):
     client_id: str = ""
     init_mode: InitMode = InitMode.MIN
     lite_topics: tuple[str, ...] = ()
+    broadcast: bool = False
+    place: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -92,11 +97,13 @@ class Delivery(msgspec.Struct, frozen=True):
     :ivar message: the whole stored message (``rmqgateway.wire.stored_message``).
     :ivar receipt_handle: what `ISubscription.settle` takes; it stays the same while the real handle is renewed.
     :ivar delivery_attempt: 1 for the first delivery.
+    :ivar place: of a broadcast: where the member is then (`Subscription.place`); its `receipt_handle` is "".
     """
 
     message: bytes
     receipt_handle: str
     delivery_attempt: int
+    place: str = ""
 
 
 class _InFlight:

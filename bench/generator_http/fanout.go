@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// runFanout opens many streams, each a group of its own over some topics, and sends so many messages that all streams
-// together get `rate` a second; latency is from when a message was due to be sent until a stream's client has it.
+// runFanout opens many streams, each a group of its own over some topics, or all of one that broadcasts, and sends so many
+// messages that all streams together get `rate` a second; latency is from when a message was due to be sent until a stream's
+// client has it.
 func runFanout(o options, w *window) []*result {
 	streams, topics := o.Count("connections", 1000), o.Count("topics", 100)
 	rate, size := o.Number("rate", 1000), o.Count("body-size", 1024)
@@ -28,7 +29,11 @@ func runFanout(o options, w *window) []*result {
 		go func() {
 			defer done.Done()
 			gate <- struct{}{}
-			c, err := openStream(o, "fanout"+strconv.Itoa(i%topics), uniqueGroup(i), 4096)
+			group := uniqueGroup(i)
+			if broadcasts(o) {
+				group = "listeners"
+			}
+			c, err := openStream(o, "fanout"+strconv.Itoa(i%topics), group, 4096)
 			<-gate
 			connections[i] = c
 			open.Done()

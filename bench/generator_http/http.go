@@ -121,8 +121,14 @@ func streamTarget(o options, topic, group string) string {
 	if nchan(o) {
 		return "/sub/" + topic
 	}
-	return "/v1/topics/" + topic + "/groups/" + group + "/stream"
+	target := "/v1/topics/" + topic + "/groups/" + group + "/stream"
+	if broadcasts(o) {
+		return target + "?broadcast=true"
+	}
+	return target
 }
+
+func broadcasts(o options) bool { return o.Count("broadcast", 0) != 0 }
 
 // uniqueGroup is new in each run, so that each begins at the first message.
 func uniqueGroup(index int) string { return fmt.Sprintf("bench-%x-%d", started, index) }

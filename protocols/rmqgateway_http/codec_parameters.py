@@ -111,15 +111,18 @@ def boolean(name: str, description: str) -> Parameter:
     return Parameter(name, read, {"type": "boolean"}, description)
 
 
-def choice(name: str, description: str, values: tuple[str, ...]) -> Parameter:
-    """One of some words; the first is what counts without it."""
+def choice(name: str, description: str, values: tuple[str, ...], default: bool = True) -> Parameter:
+    """One of some words. :param default: the first is what counts without it."""
 
     def read(value: str) -> str:
         if value not in values:
             raise ValueError(f"expected one of {', '.join(values)}")
         return value
 
-    return Parameter(name, read, {"type": "string", "enum": list(values), "default": values[0]}, description)
+    schema: dict[str, Any] = {"type": "string", "enum": list(values)}
+    if default:
+        schema["default"] = values[0]
+    return Parameter(name, read, schema, description)
 
 
 def text(name: str, description: str, longest: int = 4096) -> Parameter:

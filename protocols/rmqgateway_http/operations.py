@@ -171,6 +171,11 @@ OPERATIONS: tuple[Operation, ...] = (
         choice("format", "sse, or JSON lines (Accept: application/x-ndjson says the same).", ("sse", "ndjson")),
         duration("resume", "Messages of a broken event stream wait so long for the client to come back.", 60_000, "2s"),
         text("last_event_id", "As the header Last-Event-ID, for those who cannot send it.", 16_384),
+        boolean("broadcast", "Every listener of the group gets every message; nothing is acknowledged."),
+        choice(
+            "start", "Where a group that is new, or a listener of a broadcast, begins: with the oldest message (min: groups, "
+            "unless said otherwise), or with what comes from now on (max: broadcasts).", ("min", "max"), default=False,
+        ),
     ), None, {200: str}),
     Operation(
         "acknowledge", "DELETE", f"{_GROUP}/messages/{{receipt_handle}}", receiving.acknowledge, "Consuming", (), None,

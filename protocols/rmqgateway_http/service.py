@@ -13,6 +13,7 @@ from rmqgateway.commands import QueryRoute
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.wire.consistent_hash import consistent_hash, java_hash
 from rmqgateway.wire.message_id import UniqueIdGenerator
+from rmqgateway_http.broadcasts import Frames
 from rmqgateway_http.call import Call, refused
 from rmqgateway_http.compressing import takes_gzip
 from rmqgateway_http.convert_receiving import ShownMessage
@@ -39,7 +40,7 @@ class HttpService:
     :ivar streams: by their ids. :ivar checkers: by user and producer group. :ivar asker: who waits for replies.
     :ivar compressed_streams: open ones; each has a compressor.
     :ivar producers: which connections send for which producer groups.
-    :ivar deadlines: of streams. :ivar shown: the message that streams wrote last."""
+    :ivar deadlines: of streams. :ivar shown: the message that streams wrote last. :ivar frames: the same, of broadcasts."""
 
     def __init__(self, gateway: Any, settings: HttpFrontEndSettings) -> None:
         self.gateway = gateway
@@ -50,6 +51,7 @@ class HttpService:
         self.asker: Asker | None = None
         self.deadlines = Deadlines(gateway.reactor, gateway.outbox)
         self.shown = ShownMessage()
+        self.frames = Frames()
         self.compressed_streams = 0
         self.instance = os.urandom(4)
         self.producers = Producers(gateway, self.instance.hex())

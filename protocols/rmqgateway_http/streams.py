@@ -10,7 +10,6 @@ A stream has a session of its own, since its messages outlive a broken connectio
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +17,13 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rmqgateway.commands import AckMessages, CheckSubscription, QueryRoute
-from rmqgateway.context import Context
+from rmqgateway.commands import AckMessages, CheckSubscription, InitMode, QueryRoute
 from rmqgateway.errors import Code, GatewayError
 from rmqgateway.interfaces import ISubscriptionSink
 from rmqgateway.message import TAG_ALL
 from rmqgateway.subscription import Settlement, Subscription
-from rmqgateway_http.call import Call, Fields
+from rmqgateway_http.broadcasts import BroadcastStream, check_broadcast, read_place_of
+from rmqgateway_http.call import Call
 from rmqgateway_http.codec_handles import (
     MAX_LISTED,
     append_handle,
@@ -32,10 +31,8 @@ from rmqgateway_http.codec_handles import (
     write_event_id,
     write_receipt_handle,
 )
-from rmqgateway_http.codec_json import encode_json
-from rmqgateway_http.compressing import GZIPPED, StreamCompressor
-from rmqgateway_http.problems import problem_value, status_of
 from rmqgateway_http.receiving import filter_of, lite_topics_of
+from rmqgateway_http.stream_writing import WrittenStream
 
 if TYPE_CHECKING:
     from rmqgateway.subscription import Delivery
@@ -45,12 +42,6 @@ __all__ = ["Stream", "stream"]
 
 log = Logger(namespace="rmqgateway.http")
 
-_SSE = b"text/event-stream"
-_NDJSON = b"application/x-ndjson"
-_EVENTS = ((b"content-type", _SSE), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-_LINES = ((b"content-type", _NDJSON), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-#: When EventSource tries again, in ms: well within `resume_s`.
-_RETRY = b"retry: 500\n\n"
 #: An acknowledgement that waits for the client to take what was written is looked at so often, in seconds.
 _LOOK_S = 0.1
 #: With ack=auto no more than so many wait for the client's return.
@@ -72,6 +63,12 @@ async def _open(call: Call) -> None:
     get = values.get
     accept = call.request.fields.get(b"accept", b"").lower()
     as_events = b"ndjson" not in accept and b"jsonl" not in accept and get("format", "sse") == "sse"
+    last = (call.request.fields.get(b"last-event-id") or b"").decode("utf-8", "replace") or get("last_event_id", "")
+    broadcast = get("broadcast", False)
+    place = ""
+    if broadcast:
+        check_broadcast(values)
+        place = read_place_of(last) if last else ""
     wanted = Subscription(
         group,
         topic,
@@ -80,16 +77,18 @@ async def _open(call: Call) -> None:
         get("fifo"),
         auto_renew=get("ack", "auto") == "explicit",
         batch=min(get("max", call.settings.stream_window), 32),
+        init_mode=InitMode.MAX if get("start", "max" if broadcast else "min") == "max" else InitMode.MIN,
         lite_topics=lite_topics_of(values),
+        broadcast=broadcast,
+        place=place,
     )
-    last = (call.request.fields.get(b"last-event-id") or b"").decode("utf-8", "replace") or get("last_event_id", "")
-    if last:
+    if last and not broadcast:
         await _take_up(call, group, topic, last)
     await call.execute(QueryRoute(topic, create=True))  # a consumer may come before the first message
     if wanted.filter is not TAG_ALL:
         await call.execute(CheckSubscription(group, topic, wanted.filter))
     if not call.request.done:
-        Stream(call, wanted, as_events, values)
+        (BroadcastStream if broadcast else Stream)(call, wanted, as_events, values)
 
 
 async def _take_up(call: Call, group: str, topic: str, last: str) -> None:
@@ -104,26 +103,22 @@ async def _take_up(call: Call, group: str, topic: str, last: str) -> None:
 
 
 @implementer(ISubscriptionSink)
-class Stream:
-    """One client's stream.
+class Stream(WrittenStream):
+    """One client's stream, whose messages are settled.
 
     :ivar wanted: its subscription. :ivar unsettled: handles by the numbers of their events, oldest first.
     """
 
     def __init__(self, call: Call, wanted: Subscription, as_events: bool, values: dict[str, Any]) -> None:
+        super().__init__(call, as_events, values)
+        service, request = self._service, self._request
         self.wanted = wanted
         self.unsettled: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
-        self._service = service = call.service
-        self._request = request = call.request
-        self._reactor = service.gateway.reactor
-        self._as_events = as_events
         self._explicit = values.get("ack") == "explicit"
-        self._body_as: str = values.get("body", "auto")
         self._window: int = values.get("max", service.settings.stream_window)
         self._owed, self._grant_at = 0, max(1, self._window // 2)  # credit goes back in few pieces
         self._resume_s: float = values.get("resume", round(service.settings.resume_s * 1000)) / 1000 if as_events else 0.0
-        self._high = service.settings.stream_bytes
         self._number = 0
         self._listed = self._last = ""
         self._beginning = self._blanks = ""  # of `_last`: what comes before its last part, and that with nothing said
@@ -131,17 +126,6 @@ class Stream:
         self._written: deque[tuple[float, int]] = deque()  # (when, number) of what ack=auto has yet to acknowledge
         self._settle_call: Deadline | None = None
         self._end_call: Deadline | None = None
-        self._ping_call: Deadline | None = None
-        self._quiet = True
-        self._compressor: StreamCompressor | None = None
-        self._gone = self._closed = self._paused = False
-        self.id = os.urandom(8).hex()
-        information = request.information
-        self._session = service.gateway.open_session(
-            "http", information.peer, information.advertised, lambda event: False, self._drain, self._cut
-        )
-        self._context = Context(self._session, call.context.credential, None, call.context.trace, call.context.request_id)
-        self._context.user = call.context.user
         self._user = call.context.credential
         service.streams[self.id] = self
         request.on_gone(self._client_gone)
@@ -151,23 +135,6 @@ class Stream:
             self._start()
 
     # Delivering.
-
-    def _start(self) -> None:
-        """It was not refused at once: what comes now is a stream."""
-        if not self._request.started:
-            headers: Fields = _EVENTS if self._as_events else _LINES
-            if self._service.may_compress(self._request):
-                self._compressor = StreamCompressor()
-                self._service.compressed_streams += 1
-                headers += GZIPPED
-            self._request.start(200, headers)
-            if self._as_events:
-                self._write(_RETRY)
-            self._ping_call = self._service.deadlines.later(self._service.settings.stream_ping_s, self._ping)
-
-    def _write(self, data: bytes) -> None:
-        compressor = self._compressor
-        self._request.write(data if compressor is None else compressor.piece(data))
 
     def deliver(self, delivery: Delivery) -> None:
         """See `ISubscriptionSink`."""
@@ -228,40 +195,6 @@ class Stream:
         self._last = shown
         self._listed_count += 1
         return self._listed
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._subscription.pause()
-            self._request.on_drain(self._drained)
-
-    def _drained(self) -> None:
-        self._paused = False
-        if not self._gone:
-            self._subscription.resume()
-
-    def failed(self, error: Exception) -> None:
-        """See `ISubscriptionSink`."""
-        found = error if isinstance(error, GatewayError) else GatewayError(Code.INTERNAL, str(error))
-        if not self._request.started:
-            self._request.respond(*status_of(found, self._context.request_id or self._service.new_request_id()))
-            self._close()
-            return
-        value = encode_json(problem_value(found))
-        self._write(b"event: problem\ndata: %b\n\n" % value if self._as_events else b'{"problem":%b}\n' % value)
-        self._finish()
-        self._close()
-
-    def _finish(self) -> None:
-        if self._compressor is not None:
-            self._request.write(self._compressor.end())
-        self._request.finish()
-
-    def _ping(self) -> None:
-        self._ping_call = self._service.deadlines.later(self._service.settings.stream_ping_s, self._ping)
-        if self._quiet and not self._paused:
-            self._write(b":\n\n" if self._as_events else b"\n")
-        self._quiet = True
 
     # Settling.
 
@@ -360,25 +293,12 @@ class Stream:
         else:
             self._close()
 
-    def _drain(self, deadline: float, reason: str) -> None:
-        """The gateway stops: a clean end; EventSource comes again, elsewhere if possible."""
-        if self._request.started:
-            self._finish()
-        self._close()
-
-    def _cut(self, reason: str) -> None:
-        if not self._request.done:
-            self._request.abort(reason)
-        self._close()
-
     def _close(self) -> Deferred[None]:
         """Everything that is not settled becomes visible at once; fires when that is durable."""
         if self._closed:
             return succeed(None)
-        self._closed = True
-        if self._compressor is not None:
-            self._service.compressed_streams -= 1
-        for call in (self._settle_call, self._end_call, self._ping_call):
+        self._stop_writing()
+        for call in (self._settle_call, self._end_call):
             if call is not None:
                 call.cancel()
         for handle in self.unsettled.values():
