@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rmqgateway.context import Context
     from rmqgateway.feeds import Feed, Feeds
-    from rmqgateway.interfaces import IGateway, ISubscriptionSink
+    from rmqgateway.interfaces import IBroadcastSink, IGateway
     from rmqgateway.subscription import Settlement, Subscription
 
 __all__ = ["BroadcastLoop"]
@@ -50,7 +50,7 @@ class BroadcastLoop:
         gateway: IGateway,
         context: Context,
         subscription: Subscription,
-        sink: ISubscriptionSink,
+        sink: IBroadcastSink,
         feeds: Feeds,
     ) -> None:
         self.context = context
@@ -159,7 +159,7 @@ class BroadcastLoop:
             self._place = dict.fromkeys(feed.place, 0)
         else:
             feed.at_end(self)
-            return
+        self._sink.began(write_place(self._place or feed.place))
         self._catch_up()
 
     # At the end.

@@ -154,14 +154,15 @@ class Feed:
             self.place[queue] = self.began[queue] = reply.offset
             self._tails[queue] = _Tail(queue)
         self._look_again(ROUTE_S)
-        if not self._is_ready:
-            self._is_ready = True
-            for member in list(self._members):
-                member.ready()
         for queue in queues:
             tail = self._tails.get(queue)
             if tail is not None:
                 self._pull(tail)
+        # After the first pulls: what refuses them at once refuses the members before they have begun.
+        if not self._is_ready and not self._is_over:
+            self._is_ready = True
+            for member in list(self._members):
+                member.ready()
 
     def _not_found(self, failure: Failure) -> None:
         self._looking = False

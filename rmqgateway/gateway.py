@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -44,7 +44,14 @@ if TYPE_CHECKING:
     from rmqgateway.context import Context, Credential
     from rmqgateway.events import Event
     from rmqgateway.feeds import Feeds
-    from rmqgateway.interfaces import IBackend, IPassthrough, ISession, ISubscription, ISubscriptionSink
+    from rmqgateway.interfaces import (
+        IBackend,
+        IBroadcastSink,
+        IPassthrough,
+        ISession,
+        ISubscription,
+        ISubscriptionSink,
+    )
     from rmqgateway.subscription import Subscription
 
 __all__ = ["Authorizer", "Done", "Gateway"]
@@ -388,7 +395,7 @@ class Gateway:
 
             if self._feeds is None:
                 self._feeds = Feeds(self)
-            return BroadcastLoop(self, context, subscription, sink, self._feeds)
+            return BroadcastLoop(self, context, subscription, cast("IBroadcastSink", sink), self._feeds)
         from rmqgateway.subscription import ReceiveLoop
 
         return ReceiveLoop(self, context, subscription, sink)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IBackend",
+    "IBroadcastSink",
     "IConnectionFrontEnd",
     "IFrontEnd",
     "IFrontEndMaker",
@@ -330,7 +331,8 @@ class IGateway(Interface):
         """
 
     def subscribe(context: Context, subscription: Subscription, sink: ISubscriptionSink) -> ISubscription:
-        """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted."""
+        """Begin the receive loop behind a push front-end. Nothing is delivered until credit is granted. Of a broadcast the sink
+        provides `IBroadcastSink`."""
 
     def authenticate(context: Context, credential: Credential | None) -> str | None:
         """Check now what a caller offers; return the user's name, None while no users exist. The context is its from now on.
@@ -476,6 +478,14 @@ class ISubscriptionSink(Interface):
         """The subscription ended by an error (GatewayError); it is closed already, and everything is given back. Called
         for a refusal that no retry can change, such as TOPIC_NOT_FOUND: execute ``QueryRoute(topic, create=True)`` before
         subscribing where a topic is to come into being by that. What may pass (BUSY …) is tried again here."""
+
+
+class IBroadcastSink(ISubscriptionSink):
+    """Who gets what a subscription of a group that broadcasts delivers (see `rmqgateway.broadcasting`)."""
+
+    def began(place: str) -> None:
+        """The member begins after this place (see `Subscription.place`). Called once, before
+        the first delivery, so that a client that loses its connection before that misses nothing."""
 
 
 class IBackend(Interface):

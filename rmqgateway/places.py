@@ -38,7 +38,7 @@ def write_place(place: Mapping[Queue, int]) -> str:
         offsets = brokers.setdefault(name, [])
         offsets += [""] * (number - len(offsets))
         offsets.append(_number(offset))
-    return "~".join([f"{quote(name, safe='')}:{'.'.join(offsets)}" for name, offsets in brokers.items()])
+    return "~".join([f"{quote(name, safe='').replace('~', '%7E')}:{'.'.join(offsets)}" for name, offsets in brokers.items()])
 
 
 def read_place(text: str) -> Place:

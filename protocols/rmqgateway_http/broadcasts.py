@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from rmqgateway.errors import Code, GatewayError
-from rmqgateway.interfaces import ISubscriptionSink
+from rmqgateway.interfaces import IBroadcastSink
 from rmqgateway.places import read_place
 from rmqgateway.subscription import MAX_CREDIT
 from rmqgateway_http.codec_json import encode_json
@@ -80,7 +80,7 @@ class Frames:
         return found
 
 
-@implementer(ISubscriptionSink)
+@implementer(IBroadcastSink)
 class BroadcastStream(WrittenStream):
     """One client that listens."""
 
@@ -108,6 +108,13 @@ class BroadcastStream(WrittenStream):
         if owed == _PIECE:
             self._owed = 0
             self._subscription.grant(owed)
+
+    def began(self, place: str) -> None:
+        """See `IBroadcastSink`. An event without data only tells EventSource its id."""
+        if not self._request.started:
+            self._start()
+        if self._as_events:
+            self._write(f"id: {_MARK}{place}\n\n".encode())
 
     def _client_gone(self, reason: str) -> None:
         self._gone = True

@@ -66,7 +66,7 @@ def document() -> bytes:
                 "messages": [{"$ref": f"#/channels/websocket/messages/{name}"} for name in answers],
             },
         }
-    for tag in ("deliver", "check", "goAway", "error"):
+    for tag in ("deliver", "place", "check", "goAway", "error"):
         operations["on" + tag[0].upper() + tag[1:]] = {
             "action": "send",
             "channel": channel,

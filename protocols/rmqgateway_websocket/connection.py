@@ -162,7 +162,11 @@ class Client:
         message = convert.incoming(delivery.message, self.codec.text_bodies)
         self.send(
             frames.Deliver(
-                subscription=name, number=number, attempt=delivery.delivery_attempt, message=message
+                subscription=name,
+                number=number,
+                attempt=delivery.delivery_attempt,
+                message=message,
+                place=delivery.place,
             )
         )
         if not self._blocked and self.socket.buffered() > self.settings.unsent_bytes:
@@ -170,6 +174,10 @@ class Client:
             for consumer in self.consumers.values():
                 consumer.subscription.pause()
             self.socket.on_drain(self._drained)
+
+    def began_at(self, name: str, place: str) -> None:
+        """See consuming.Receiver."""
+        self.send(frames.PlaceIs(subscription=name, place=place))
 
     def _drained(self) -> None:
         self._blocked = False

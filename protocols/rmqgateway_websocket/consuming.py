@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rmqgateway.errors import Code, GatewayError
-from rmqgateway.interfaces import ISubscriptionSink
+from rmqgateway.interfaces import IBroadcastSink
 
 if TYPE_CHECKING:
     from rmqgateway.interfaces import ISubscription
@@ -24,11 +24,14 @@ class Receiver(Protocol):
     def deliver(self, name: str, number: int, delivery: Delivery) -> None:
         """Send a delivery."""
 
+    def began_at(self, name: str, place: str) -> None:
+        """Say where a member of a broadcast begins."""
+
     def consumer_failed(self, name: str, error: Exception) -> None:
         """The subscription has ended by an error."""
 
 
-@implementer(ISubscriptionSink)
+@implementer(IBroadcastSink)
 class Consumer:
     """See the module.
 
@@ -62,9 +65,13 @@ class Consumer:
         """See ISubscriptionSink."""
         self._credit -= 1
         self._number += 1
-        if not self.wanted.accept_on_delivery:
+        if not (self.wanted.accept_on_delivery or self.wanted.broadcast):
             self.unsettled[self._number] = delivery.receipt_handle
         self._receiver.deliver(self._name, self._number, delivery)
+
+    def began(self, place: str) -> None:
+        """See IBroadcastSink."""
+        self._receiver.began_at(self._name, place)
 
     def failed(self, error: Exception) -> None:
         """See ISubscriptionSink."""

@@ -162,7 +162,12 @@ def _start(start: str) -> commands.InitMode:
 
 
 def subscription(frame: frames.Subscribe, client_id: str) -> Subscription:
-    """What a ``subscribe`` wants."""
+    """What a ``subscribe`` wants. :raise GatewayError: BAD_REQUEST: what cannot be together."""
+    for name, given in (("fifo", frame.fifo), ("liteTopics", frame.lite_topics), ("autoAck", frame.auto_ack)):
+        if frame.broadcast and given:
+            raise GatewayError(Code.BAD_REQUEST, f"{name} is not for a broadcast, whose messages nobody acknowledges")
+    if frame.place and not frame.broadcast:
+        raise GatewayError(Code.BAD_REQUEST, "place is for a broadcast")
     return Subscription(
         frame.group,
         frame.topic,
@@ -172,8 +177,10 @@ def subscription(frame: frames.Subscribe, client_id: str) -> Subscription:
         frame.auto_renew,
         frame.auto_ack,
         client_id=client_id,
-        init_mode=_start(frame.start),
+        init_mode=_start(frame.start or ("max" if frame.broadcast else "min")),
         lite_topics=frame.lite_topics,
+        broadcast=frame.broadcast,
+        place=frame.place,
     )
 
 

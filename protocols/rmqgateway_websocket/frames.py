@@ -36,6 +36,7 @@ __all__ = [
     "OutgoingMessage",
     "Peek",
     "Ping",
+    "PlaceIs",
     "Pull",
     "Pulled",
     "QueryOffset",
@@ -230,8 +231,11 @@ class Subscribe(Frame, frozen=True, kw_only=True, tag="subscribe"):
     :ivar credit_bytes: bytes as well, or 0: no such limit. :ivar invisible_ms: a message that is not settled within comes again.
     :ivar auto_renew: but not while the connection stands. :ivar auto_ack: messages are acknowledged by their delivery.
     :ivar fifo: in order of each message group; absent: as the group is configured.
-    :ivar start: where a new group begins: with the oldest message ("min") or with the next ("max").
+    :ivar start: where a new group, or a member of a broadcast, begins: with the oldest message ("min") or with the next
+        ("max"); absent: groups with the oldest, members of broadcasts with the next.
     :ivar lite_topics: of a topic of type LITE, those that are wanted.
+    :ivar broadcast: every member of the group gets every message; nothing is settled.
+    :ivar place: of a broadcast: go on after the ``place`` or ``deliver`` that it came with.
     """
 
     subscription: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -245,8 +249,10 @@ class Subscribe(Frame, frozen=True, kw_only=True, tag="subscribe"):
     auto_renew: bool = True
     auto_ack: bool = False
     fifo: bool | None = None
-    start: Literal["min", "max"] = "min"
+    start: Literal["", "min", "max"] = ""
     lite_topics: LiteTopics = ()
+    broadcast: bool = False
+    place: Annotated[str, Meta(max_length=16_384)] = ""
 
 
 class Credit(Frame, frozen=True, kw_only=True, tag="credit"):
@@ -429,12 +435,23 @@ class Recalled(_Wire, frozen=True, kw_only=True, tag_field="op", tag="recalled")
 
 
 class Deliver(_Wire, frozen=True, kw_only=True, tag_field="op", tag="deliver"):
-    """A message of a subscription. :ivar number: what settles it. :ivar attempt: 1 for the first delivery."""
+    """A message of a subscription. :ivar number: what settles it. :ivar attempt: 1 for the first delivery.
+
+    :ivar place: of a broadcast: where the member is then.
+    """
 
     subscription: str
     number: int
     attempt: int
     message: IncomingMessage
+    place: str = ""
+
+
+class PlaceIs(_Wire, frozen=True, kw_only=True, tag_field="op", tag="place"):
+    """Where a member of a broadcast begins."""
+
+    subscription: str
+    place: str
 
 
 class Received(_Wire, frozen=True, kw_only=True, tag_field="op", tag="received"):
@@ -531,6 +548,6 @@ ClientFrame = (
 )  # fmt: skip
 
 SERVER_FRAMES: tuple[type[msgspec.Struct], ...] = (
-    Connected, Done, Sent, Deliver, Received, Pulled, OffsetIs, RouteIs, Replied, Recalled, Check, FrameError,
+    Connected, Done, Sent, Deliver, PlaceIs, Received, Pulled, OffsetIs, RouteIs, Replied, Recalled, Check, FrameError,
     GoAway,
 )  # fmt: skip

@@ -23,6 +23,8 @@ log = Logger(namespace="rmqgateway.websocket")
 #: Groups are beaten this often; the gateway forgets them after 120 s.
 _BEAT_S = 30.0
 _MAX_PRODUCER_GROUPS = 64
+_SHARES = (commands.ConsumeMode.POP, commands.MessageModel.CLUSTERING)
+_BROADCASTS = (commands.ConsumeMode.PULL, commands.MessageModel.BROADCASTING)
 
 
 class Membership:
@@ -32,6 +34,7 @@ class Membership:
         self._client = client
         self.producer_groups: dict[str, None] = {}
         self._consumes: dict[str, dict[str, commands.Subscribed]] = {}  # by group and topic
+        self._broadcasts: set[str] = set()
         self._beat: IDelayedCall | None = None
 
     def produce(self, groups: tuple[str, ...]) -> Deferred[Any] | None:
@@ -51,9 +54,11 @@ class Membership:
 
         return self.beat().addErrback(failed)
 
-    def consume(self, group: str, subscribed: commands.Subscribed) -> Deferred[Any]:
+    def consume(self, group: str, subscribed: commands.Subscribed, broadcast: bool) -> Deferred[Any]:
         """Be a member of a consumer group with this subscription."""
         self._consumes.setdefault(group, {})[subscribed.topic] = subscribed
+        if broadcast:
+            self._broadcasts.add(group)
         return self.beat()
 
     def leave(self, group: str, topic: str) -> None:
@@ -61,6 +66,7 @@ class Membership:
         topics = self._consumes.get(group, {})
         topics.pop(topic, None)
         if not topics and self._consumes.pop(group, None) is not None:
+            self._broadcasts.discard(group)
             client = self._client
             left = commands.Unregister(client.client_id, consumer_group=group)
             maybeDeferred(client.gateway.execute, client.context, left).addErrback(lambda _: None)
@@ -72,7 +78,11 @@ class Membership:
             self._beat = client.gateway.reactor.callLater(_BEAT_S, self._beat_again)
         consumers = tuple(
             [
-                commands.Consumer(group, commands.ConsumeMode.POP, subscriptions=tuple(topics.values()))
+                commands.Consumer(
+                    group,
+                    *(_BROADCASTS if group in self._broadcasts else _SHARES),
+                    subscriptions=tuple(topics.values()),
+                )
                 for group, topics in self._consumes.items()
             ]
         )

@@ -44,7 +44,7 @@ def subscribe(client: Client, frame: frames.Subscribe) -> None:
     subscribed = commands.Subscribed(frame.topic, wanted.filter)
 
     def join(_: object) -> Deferred[Any]:
-        return client.membership.consume(frame.group, subscribed)
+        return client.membership.consume(frame.group, subscribed, wanted.broadcast)
 
     def begin(_: object) -> None:
         if client.consumers.get(name) is consumer:

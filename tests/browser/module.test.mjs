@@ -174,3 +174,39 @@ test("a gateway that goes takes acknowledgements, and sends wait for the next", 
   socket().say({ op: "sent", id: frame.id, results: [{ offset: 1 }] });
   assert.equal((await sent).offset, 1);
 }));
+
+test("a broadcast goes on after what the page was given, and settles nothing", () => scene(async (client, socket) => {
+  await socket().open();
+  const listening = client.subscribe({ topic: "T", group: "G", credit: 8, broadcast: true });
+  const [first] = socket().take("subscribe");
+  assert.deepEqual([first.broadcast, first.place], [true, undefined]);
+  const { subscription } = first;
+  const again = async () => {
+    socket().close();
+    mock.timers.tick(20_000);
+    await socket().open();
+    return socket().take("subscribe")[0].place;
+  };
+  socket().say({ op: "place", subscription, place: "b:0" });
+  assert.equal(await again(), "b:0"); // nothing had come, and nothing is missed
+  const deliver = (number) => socket().say({ op: "deliver", subscription, number, attempt: 1, place: `b:${number}`, message: { topic: "T", messageId: `m${number}` } });
+  deliver(1);
+  deliver(2);
+  deliver(3);
+  const messages = listening[Symbol.asyncIterator]();
+  const { value } = await messages.next();
+  assert.deepEqual([value.messageId, value.place], ["m1", "b:1"]);
+  await value.ack();
+  assert.equal((await messages.next()).value.messageId, "m2");
+  assert.deepEqual(socket().take("ack"), []);
+  assert.deepEqual(socket().take("credit").map((frame) => frame.messages), [2]);
+  assert.equal(await again(), "b:2"); // the third was kept, not given
+  deliver(3);
+  assert.equal((await messages.next()).value.messageId, "m3");
+}));
+
+test("a page goes on where it was before it was closed", () => scene(async (client, socket) => {
+  await socket().open();
+  client.subscribe({ topic: "T", group: "G", broadcast: true, place: "b:7" }, () => {});
+  assert.equal(socket().take("subscribe")[0].place, "b:7");
+}));

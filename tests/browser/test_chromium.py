@@ -190,6 +190,65 @@ def test_forced_disconnects_lose_and_double_nothing(chromium: Chromium, port: in
         page.close()
 
 
+def test_listeners_of_a_broadcast_miss_and_double_nothing_over_cut_connections(chromium: Chromium, port: int) -> None:
+    """A browser's own EventSource, and the module's subscription as an iterator and as a callback: all of one group."""
+    with running_proxy(port) as proxy:
+        page = chromium.page(f"http://127.0.0.1:{proxy.port}/asyncapi.json")
+        page.run(
+            """
+            (async () => {
+              const { Client } = await import("/client/rmqgateway.js");
+              window.got = { events: [], called: [], iterated: [] };
+              const options = { topic: "B", group: "everybody", broadcast: true, credit: 16 };
+              window.listeners = [new Client(), new Client()];
+              listeners[0].subscribe(options, ({ text }) => { got.called.push(text); });
+              (async () => { for await (const { text } of listeners[1].subscribe(options)) got.iterated.push(text); })();
+              window.source = new EventSource("/v1/topics/B/groups/everybody/stream?broadcast=true");
+              source.onmessage = ({ data }) => { got.events.push(JSON.parse(data).body); };
+              window.sender = new Client();
+              await sender.send("B", "begin");  // the topic is there, and so are, by and by, the listeners
+            })()
+            """
+        )
+        everybody = "Object.values(got)"
+        until = time.monotonic() + 30
+        while not page.run(f"{everybody}.every((one) => one.length)"):
+            assert time.monotonic() < until
+            page.run('sender.send("B", "hello")')
+            time.sleep(0.1)
+        page.run(f"{everybody}.forEach((one) => one.splice(0))")
+        page.run(
+            """
+            window.going = true;
+            window.done = (async () => {
+              let number = 0;
+              for (; going; number++) {
+                sender.send("B", `m${number}`);
+                await new Promise((resolve) => setTimeout(resolve, 5));
+              }
+              await sender.flush();
+              return number;
+            })(); 0
+            """
+        )
+        proxy.cutting = True
+        until = time.monotonic() + 90
+        while proxy.cuts < 80:
+            assert time.monotonic() < until, f"only {proxy.cuts} connections were cut"
+            time.sleep(0.1)
+        proxy.cutting = False
+        page.run("window.going = false")
+        count: int = page.run("done")
+        page.wait(f"{everybody}.every((one) => one.includes('m{count - 1}') && one.length >= {count})", 60)
+        expected = sorted(f"m{number}" for number in range(count))
+        for name in ("events", "called", "iterated"):
+            got = [text for text in page.run(f"got.{name}") if text != "hello"]
+            assert sorted(got) == expected, name
+        print(f"{proxy.cuts} connections cut, {count} messages to three listeners")
+        assert page.errors == []
+        page.close()
+
+
 def test_a_gateway_that_is_killed_loses_and_doubles_nothing(chromium: Chromium, tmp_path: Path) -> None:
     first, second = free_port(), free_port()
     with running_proxy(first) as proxy:

@@ -277,6 +277,65 @@ def test_mqhttp_sdk(scenario: str, sdk: Driver, cluster: Cluster) -> None:
 # A broker that knows no pop.
 
 
+class Listener:
+    """curl at a broadcast. :ivar events: id and message of each, as they come."""
+
+    def __init__(self, cluster: Cluster, topic: str, last: str = "") -> None:
+        url = f"http://{cluster.gateway.address}/v1/topics/{topic}/groups/everybody/stream?broadcast=true"
+        headers = ["-H", f"Last-Event-ID: {last}"] if last else []
+        self._curl = subprocess.Popen(
+            ["curl", "-sSN", "--max-time", "120", *headers, url], stdout=subprocess.PIPE, text=True
+        )
+        self.began = self._field("id: ")
+
+    def _field(self, name: str) -> str:
+        assert self._curl.stdout is not None
+        for line in self._curl.stdout:
+            if line.startswith(name):
+                return line[len(name) :].strip()
+        raise AssertionError(f"the stream ended before {name!r}")
+
+    def take(self, count: int) -> list[tuple[str, str]]:
+        """The next messages: id of the event and body."""
+        return [(self._field("id: "), json.loads(self._field("data: "))["body"]) for _ in range(count)]
+
+    def close(self) -> None:
+        self._curl.terminate()
+        self._curl.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("version", ["5.5.0", OLD])
+def test_every_listener_of_a_broadcast_gets_everything(
+    version: str, request: pytest.FixtureRequest, prefix: str
+) -> None:
+    cluster: Cluster = request.getfixturevalue("old" if version == OLD else "cluster")
+    topic = f"{prefix}_broadcast"
+    send(cluster, topic, "before")
+    listeners = [Listener(cluster, topic) for _ in range(3)]
+    wanted = [f"number {number}" for number in range(20)]
+    try:
+        for body in wanted[:15]:
+            send(cluster, topic, body)
+        taken = [listener.take(15) for listener in listeners]
+        for events in taken:
+            assert sorted(body for _, body in events) == sorted(wanted[:15])
+        # One goes after its fifth message, in whose name all was pulled maybe, and comes back.
+        listeners[0].close()
+        for body in wanted[15:]:
+            send(cluster, topic, body)
+        listeners[0] = Listener(cluster, topic, taken[0][4][0])
+        missed = {body for _, body in taken[0][5:]} | set(wanted[15:])
+        assert {body for _, body in listeners[0].take(len(missed))} == missed
+        for listener in listeners[1:]:
+            assert sorted(body for _, body in listener.take(5)) == sorted(wanted[15:])
+        if version != OLD:  # which says 0 of every group that is new
+            status, found = curl(cluster, f"/topics/{topic}/groups/everybody/queues/0/offset")
+            assert (status, found.get("code")) == (404, "OFFSET_NOT_FOUND"), "nothing of a listener is kept"
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
 def test_an_old_broker_is_consumed_by_pull(old: Cluster, prefix: str) -> None:
     topic = f"{prefix}_old"
     for number in range(5):

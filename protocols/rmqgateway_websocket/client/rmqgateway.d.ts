@@ -91,7 +91,18 @@ export type SubscribeOptions = {
      */
     autoAck?: boolean;
     fifo?: boolean;
+    /**
+     * Where a new group begins ("min"), or who listens to a broadcast ("max").
+     */
     start?: "min" | "max";
+    /**
+     * Every member of the group gets every message; nothing is acknowledged.
+     */
+    broadcast?: boolean;
+    /**
+     * Of a broadcast: go on after the message whose `place` this is.
+     */
+    place?: string;
     /**
      * Of a topic of type LITE.
      */
@@ -156,6 +167,7 @@ export declare class Message {
     /** @type {number} */ storeTimestamp: number;
     /** @type {number} */ attempt: number;
     /** @type {ReplyTo | undefined} */ replyTo: ReplyTo | undefined;
+    /** @type {string} Of a broadcast: where the subscription is after it. */ place: string;
     /** Whether its settlement was said. */ settled: boolean;
     /** @param {Client} client @param {any} fields @param {Subscription} [subscription] @param {any} [by] what settles it */
     constructor(client: Client, fields: any, subscription?: Subscription, by?: any);

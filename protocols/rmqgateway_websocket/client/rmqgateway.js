@@ -70,7 +70,9 @@
  * @property {boolean} [autoRenew]
  * @property {boolean} [autoAck] Delivered is done with: a lost connection may lose messages.
  * @property {boolean} [fifo]
- * @property {"min" | "max"} [start]
+ * @property {"min" | "max"} [start] Where a new group begins ("min"), or who listens to a broadcast ("max").
+ * @property {boolean} [broadcast] Every member of the group gets every message; nothing is acknowledged.
+ * @property {string} [place] Of a broadcast: go on after the message whose `place` this is.
  * @property {string[]} [liteTopics] Of a topic of type LITE.
  * @property {number} [retryMs] When a message whose handler failed comes again: 1000.
  */
@@ -134,6 +136,7 @@ export class Message {
     /** @type {number} */ this.storeTimestamp = fields.storeTimestamp ?? 0;
     /** @type {number} */ this.attempt = fields.deliveryAttempt ?? 0;
     /** @type {ReplyTo | undefined} */ this.replyTo = fields.replyTo;
+    /** @type {string} Of a broadcast: where the subscription is after it. */ this.place = fields.place ?? "";
     /** Whether its settlement was said. */ this.settled = false;
   }
 
@@ -166,6 +169,7 @@ export class Subscription {
   /** @type {Map<string, Message>} Handed out and not settled, by id: over a new connection they come again. */ #open = new Map();
   /** @type {Set<string>} Acknowledged lately: what comes again of them is not handed out. */ #done = new Set();
   #owed = 0;
+  /** Whether nothing is settled. */ #loose;
   #closed = false;
   /** @type {Error | undefined} */ #error;
   /** @type {Client} */ #client;
@@ -178,6 +182,8 @@ export class Subscription {
     this.name = name;
     this.options = options;
     this.credit = options.credit ?? 32;
+    this._place = options.place;
+    this.#loose = options.autoAck || options.broadcast;
   }
 
   /** @returns {AsyncIterator<Message>} */
@@ -211,19 +217,20 @@ export class Subscription {
     this.#owed = 0;
     this.#ready = [];
     for (const [id, message] of this.#open) if (!this._handedOut.has(message)) this.#open.delete(id);
-    return { ...wanted, subscription: this.name, credit: this.credit };
+    return { ...wanted, subscription: this.name, credit: this.credit, place: this._place };
   }
 
   /** @internal @type {WeakSet<Message>} */ _handedOut = new WeakSet();
+  /** @internal @type {string | undefined} Of a broadcast: the place of what was handed out last. */ _place;
 
   /** @internal @param {any} frame @param {number} connection */
   _deliver(frame, connection) {
     if (this.#closed) return;
     const by = { subscription: this.name, numbers: [frame.number], connection };
-    const fields = { ...frame.message, deliveryAttempt: frame.attempt };
+    const fields = { ...frame.message, deliveryAttempt: frame.attempt, place: frame.place };
     const id = fields.messageId ?? "";
     const known = this.#open.get(id);
-    if (this.options.autoAck) return this.#hand(new Message(this.#client, fields, this, undefined));
+    if (this.#loose) return this.#hand(new Message(this.#client, fields, this, undefined));
     if (known && !known.settled) return known._again(by);
     const message = new Message(this.#client, fields, this, by);
     if (frame.attempt > 1 && this.#done.has(id)) {
@@ -237,7 +244,7 @@ export class Subscription {
   /** @param {Message} message */
   #hand(message) {
     if (this.#handler) {
-      this._handedOut.add(message);
+      this.#mark(message);
       this.#handle(message, this.#handler);
       return;
     }
@@ -251,9 +258,9 @@ export class Subscription {
   async #handle(message, handler) {
     try {
       await handler(message);
-      if (this.options.autoAck) this.#grant(); else await message.ack();
+      if (this.#loose) this.#grant(); else await message.ack();
     } catch (error) {
-      if (this.options.autoAck) this.#grant(); else await message.retry(this.options.retryMs ?? 1000).catch(() => {});
+      if (this.#loose) this.#grant(); else await message.retry(this.options.retryMs ?? 1000).catch(() => {});
       this.#client._tell(error instanceof Error ? error : new Error(String(error)));
     }
   }
@@ -268,8 +275,14 @@ export class Subscription {
 
   /** @param {Message} message */
   #out(message) {
+    this.#mark(message);
+    if (this.#loose) this.#grant();
+  }
+
+  /** @param {Message} message */
+  #mark(message) {
     this._handedOut.add(message);
-    if (this.options.autoAck) this.#grant();
+    this._place = message.place || this._place;
   }
 
   #grant() {
@@ -535,6 +548,7 @@ export class Client {
     this.#alive();
     const { op, id } = frame;
     if (op === "deliver") this.#subscriptions.get(frame.subscription)?._deliver(frame, this._connection);
+    else if (op === "place") this.#began(frame);
     else if (op === "check") this.#check(frame);
     else if (op === "goAway") this.#going = true;
     else if (this.#unconfirmed.has(id)) this.#confirmed(frame);
@@ -546,6 +560,12 @@ export class Client {
       else this._tell(error);
     } else this.#waiting.get(id)?.resolve(frame);
     this.#waiting.delete(id);
+  }
+
+  /** @param {any} frame */
+  #began({ subscription, place }) {
+    const one = this.#subscriptions.get(subscription);
+    if (one) one._place = place;
   }
 
   /** @param {any} frame */

@@ -20,23 +20,12 @@ from rmqgateway.commands import (
 from rmqgateway.message import Message
 from rmqgateway.testing import World
 from rmqgateway.wire.message_properties import encode_properties
-from tests.unit.rmqgateway_websocket.websockets import JSON, MSGPACK, Browser, Gateway
+from tests.unit.rmqgateway_websocket.websockets import JSON, MSGPACK, Browser, Gateway, send, text_of
 
 
 @pytest.fixture(params=[JSON, MSGPACK])
 def browser(request: pytest.FixtureRequest) -> Browser:
     return Gateway().client(request.param)
-
-
-def send(browser: Browser, *texts: str, topic: str = "T", **fields: Any) -> list[dict[str, Any]]:
-    answer = browser.ask("send", topic=topic, messages=[{"text": text, **fields} for text in texts])
-    assert answer["op"] == "sent", answer
-    results: list[dict[str, Any]] = answer["results"]
-    return results
-
-
-def text_of(message: dict[str, Any]) -> str:
-    return message["text"] if "text" in message else message["body"].decode()
 
 
 def stored(world: World, topic: str = "T", group: str = "looker") -> list[bytes]:

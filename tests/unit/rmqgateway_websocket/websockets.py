@@ -141,3 +141,17 @@ class Browser:
         """The connection is lost."""
         self.http.close()
         self.world.settle()
+
+
+def send(browser: Browser, *texts: str, topic: str = "T", **fields: Any) -> list[dict[str, Any]]:
+    """Send messages; the results."""
+    answer = browser.ask("send", topic=topic, messages=[{"text": text, **fields} for text in texts])
+    assert answer["op"] == "sent", answer
+    results: list[dict[str, Any]] = answer["results"]
+    return results
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The body of a message, which MessagePack has as bytes."""
+    text: str = message["text"] if "text" in message else message["body"].decode()
+    return text
