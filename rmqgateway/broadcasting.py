@@ -102,6 +102,7 @@ class BroadcastLoop:
     def close(self) -> Deferred[None]:
         if not self._closed:
             self._closed = True
+            self.context.session.not_on_end(self._session_ended)
             self._stop()
             feed, self._feed = self._feed, None
             if feed is not None:
@@ -112,14 +113,19 @@ class BroadcastLoop:
 
     def _check(self) -> None:
         """Whether the caller may consume, and the group broadcast."""
+        if self.judge():
+            asked = maybeDeferred(self._gateway.execute, self.context, GetGroup(self._subscription.group))
+            asked.addCallbacks(self._checked, self._not_checked)
+
+    def judge(self) -> bool:
+        """Whether the caller may consume; if not, it has failed."""
         wanted = self._subscription
         try:
             self._gateway.judge(self.context, PullMessages(wanted.group, wanted.topic, 0, 0))
         except GatewayError as error:
             self.fail(error)
-            return
-        asked = maybeDeferred(self._gateway.execute, self.context, GetGroup(wanted.group))
-        asked.addCallbacks(self._checked, self._not_checked)
+            return False
+        return True
 
     def _checked(self, group: Any) -> None:
         if not group.consume_broadcast_enable:

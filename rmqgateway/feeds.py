@@ -34,6 +34,8 @@ log = Logger(namespace="rmqgateway.broadcasting")
 ROUTE_S = 30.0
 #: Messages of one pull.
 BATCH = 32
+#: What a pull is refused for because of the member in whose name it was made: it has gone, or may not.
+_OF_ONE = frozenset({Code.CANCELLED, Code.FORBIDDEN, Code.UNAUTHENTICATED})
 
 
 class Feeds:
@@ -56,12 +58,13 @@ class Feeds:
 
 
 class _Tail:
-    """The end of one queue. :ivar under_way: what a pull that waits is cancelled by."""
+    """The end of one queue. :ivar under_way: what a pull that waits is cancelled by. :ivar member: in whose name it is made."""
 
-    __slots__ = ("pause", "pulling", "queue", "retry", "under_way")
+    __slots__ = ("member", "pause", "pulling", "queue", "retry", "under_way")
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
+        self.member: BroadcastLoop | None = None
         self.pulling = False
         self.under_way: Any = None
         self.retry: IDelayedCall | None = None
@@ -116,6 +119,12 @@ class Feed:
 
     def _look(self) -> None:
         """Ask where the queues are; those not known yet begin."""
+        if self._gateway.guarded:
+            # The rest is judged with each pull, but that is made in the name of one of them.
+            for one in list(self._members):
+                one.judge()
+            if self._is_over:
+                return
         self._looking = True
         member = next(iter(self._members))
         asked = maybeDeferred(self._gateway.execute, member.context, QueryRoute(self._subscription.topic))
@@ -198,6 +207,7 @@ class Feed:
             broker_name=name,
         )
         tail.pulling = True
+        tail.member = member
         under_way = self._gateway.perform(member.context, command, self._pulled, tail)
         if tail.pulling:
             tail.under_way = under_way
@@ -205,10 +215,11 @@ class Feed:
     def _pulled(self, tail: _Tail, reply: PulledMessages | None, error: GatewayError | None) -> None:
         tail.pulling = False
         tail.under_way = None
+        member, tail.member = tail.member, None
         if self._is_over or self._tails.get(tail.queue) is not tail:
             return
         if reply is None:
-            self._refused(tail, error or GatewayError(Code.INTERNAL, "no reply"))
+            self._refused(tail, member, error or GatewayError(Code.INTERNAL, "no reply"))
             return
         tail.pause = FIRST_PAUSE
         self._hand_out(tail.queue, reply)
@@ -220,9 +231,12 @@ class Feed:
         tail.retry = None
         self._pull(tail)
 
-    def _refused(self, tail: _Tail, error: GatewayError) -> None:
-        if error.code is Code.CANCELLED:  # the member in whose name it was made has gone
-            tail.retry = self._gateway.reactor.callLater(0, self._again, tail)
+    def _refused(self, tail: _Tail, member: BroadcastLoop | None, error: GatewayError) -> None:
+        if error.code in _OF_ONE:
+            if error.code is not Code.CANCELLED and member is not None:
+                member.fail(error)
+            if not self._is_over:
+                tail.retry = self._gateway.reactor.callLater(0, self._again, tail)
         elif error.code in RETRYABLE or error.code in (Code.BAD_OFFSET, Code.UPSTREAM_ERROR):
             if error.code is Code.BAD_OFFSET and not self._looking:
                 self._look_again(0)  # the topic has fewer queues now
@@ -244,13 +258,16 @@ class Feed:
                 place[queue] = after
                 delivery = Delivery(message, "", 1, write_place(place))
                 for member in list(self._at_end):
+                    if member not in self._at_end:
+                        continue  # closed by what another was given
                     if not member.take(delivery):
                         del self._at_end[member]
                         behind = dict(place)
                         behind[queue] = before
                         member.fall_behind(behind)
-            moved = reply.status is PullStatus.OFFSET_MOVED
-            if moved or reply.next_offset > place[queue]:
+                if self._is_over:
+                    return
+            if reply.status is PullStatus.OFFSET_MOVED or reply.next_offset > place[queue]:
                 place[queue] = reply.next_offset
         finally:
             outbox.leave()

@@ -247,6 +247,9 @@ class ISession(Interface):
     def on_end(callback: Callable[[], None]) -> None:
         """Call when the session ends (its waits are cancelled, its groups left)."""
 
+    def not_on_end(callback: Callable[[], None]) -> None:
+        """Do not call it: whoever wanted it is over before the session."""
+
     def end() -> None:
         """The connection is gone. Calling it again does nothing."""
 

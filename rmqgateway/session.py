@@ -90,7 +90,7 @@ class Session:
         self._deliver = deliver
         self._drain = drain
         self._close = close
-        self._on_end: list[Callable[[], None]] = []
+        self._on_end: dict[Callable[[], None], None] = {}
         self._ended = False
 
     @property
@@ -114,12 +114,15 @@ class Session:
         if self._ended:
             callback()
         else:
-            self._on_end.append(callback)
+            self._on_end[callback] = None
+
+    def not_on_end(self, callback: Callable[[], None]) -> None:
+        self._on_end.pop(callback, None)
 
     def end(self) -> None:
         if self._ended:
             return
         self._ended = True
-        callbacks, self._on_end = self._on_end, []
+        callbacks, self._on_end = list(self._on_end), {}
         for callback in callbacks:
             callback()

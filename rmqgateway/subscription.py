@@ -464,6 +464,7 @@ class ReceiveLoop:
         if self._closed:
             return succeed(None)
         self._closed = True
+        self._context.session.not_on_end(self._session_ended)
         self._credit = 0
         self._ready.clear()
         if self._retry is not None:

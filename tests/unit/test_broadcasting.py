@@ -272,7 +272,46 @@ def test_a_sink_that_raises_ends_only_itself() -> None:
     assert bad.bodies == ["1"] and bad.error.code is Code.INTERNAL
 
 
+def test_the_only_sink_raises_in_the_middle_of_a_batch() -> None:
+    scene = Scene()
+    scene.send("before")
+    bad, _ = scene.member()
+
+    def fail() -> None:
+        raise RuntimeError("a front-end's fault")
+
+    bad.on_delivery = fail
+    messages = tuple([Message(body, queue_id=0) for body in (b"1", b"2", b"3")])
+    scene.world.execute(scene.producer, SendMessages("T", messages, as_batch=True))
+    scene.world.settle()
+    assert bad.bodies == ["1"] and bad.error.code is Code.INTERNAL
+    assert scene.feeds() == 0
+
+
+def test_one_closes_another_while_they_are_given_a_message() -> None:
+    scene = Scene()
+    scene.send("before")
+    first, _ = scene.member()
+    second, closing = scene.member()
+    first.on_delivery = closing.close
+    scene.send("1", "2")
+    assert (first.bodies, second.bodies) == (["1", "2"], [])
+
+
 # What is refused.
+
+
+def test_who_may_no_more_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights may hold from some addresses only, so that of one user's members one may and another may not."""
+    scene = Scene(monkeypatch)
+    scene.send("before")
+    first, _ = scene.member()
+    second, _ = scene.member()
+    scene.refused[PullMessages] = [GatewayError(Code.FORBIDDEN, "not from there")]
+    scene.send("1")
+    scene.send("2")
+    assert first.error.code is Code.FORBIDDEN
+    assert (second.bodies, second.error) == (["1", "2"], None)
 
 
 @pytest.mark.parametrize("command", [PullMessages, QueryRoute, QueryOffset])
@@ -355,3 +394,38 @@ def test_users_share_no_feed_and_each_needs_the_right() -> None:
     scene.send("3")
     assert [sink.bodies[1:] for sink in sinks[:2]] == [["2", "3"]] * 2
     assert all(sink.error.code is Code.FORBIDDEN and "3" not in sink.bodies for sink in sinks[2:4])
+
+
+def test_each_member_is_judged_again_and_again() -> None:
+    """A message is pulled in the name of one member: the others' rights are looked at, too."""
+    scene = Scene()
+    scene.send("before")
+    world = scene.world
+    root = world.session()
+    world.execute(root, CreateUser("root", "hush", UserType.SUPER))
+    root.sign_in("root", "hush")
+    world.execute(root, CreateUser("alice", "hush"))
+
+    def allow(*addresses: str) -> None:
+        entries = tuple(
+            [PolicyEntry(name, ("Sub",), source_ips=addresses) for name in ("Topic:T", "Group:G")]
+        )
+        world.execute(root, CreateAcl("User:alice", (Policy(entries=entries),)))
+
+    allow("127.0.0.1", "10.0.0.0/8")
+    sinks = []
+    for host in ("127.0.0.1", "10.1.2.3"):
+        world.peer_host = host
+        session = world.session()
+        session.sign_in("alice", "hush")
+        context = session.context()
+        world.gateway.authenticate(context, context.credential)
+        sink = Sink()
+        wanted = Subscription("G", "T", broadcast=True, init_mode=InitMode.MAX)
+        world.gateway.subscribe(context, wanted, sink).grant(100)
+        world.settle()
+        sinks.append(sink)
+    assert scene.feeds() == 1
+    allow("127.0.0.1")
+    world.advance(31)
+    assert [sink.error and sink.error.code for sink in sinks] == [None, Code.FORBIDDEN]

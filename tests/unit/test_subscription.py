@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from rmqgateway.broadcasting import BroadcastLoop
 from rmqgateway.commands import (
     AckMessages,
     AckResult,
@@ -27,6 +28,7 @@ from rmqgateway.commands import (
 )
 from rmqgateway.context import Context
 from rmqgateway.errors import Code, GatewayError
+from rmqgateway.feeds import Feeds
 from rmqgateway.interfaces import IGateway, ISubscription, ISubscriptionSink
 from rmqgateway.message import Filter
 from rmqgateway.outbox import Outbox
@@ -541,6 +543,18 @@ def test_close_gives_back_and_fires_when_that_is_done() -> None:
     assert stage.gateway.reactor.getDelayedCalls() == []
     assert result_of(stage.loop.close()) is None
     assert failure_of(stage.loop.settle("a", Settlement.ACCEPT)) is Code.BAD_RECEIPT_HANDLE
+
+
+def test_nothing_of_a_closed_subscription_is_kept() -> None:
+    """A client may subscribe and unsubscribe as often as it likes over one connection."""
+    gateway = FakeGateway()
+    for broadcast in (False, True):
+        wanted = Subscription("G", "T", broadcast=broadcast)
+        make: Any = (lambda *more: BroadcastLoop(*more, Feeds(gateway))) if broadcast else ReceiveLoop  # type: ignore[arg-type]
+        for _ in range(3):
+            loop = make(gateway, Context(gateway.session), wanted, Sink())
+            loop.close()
+            assert not gateway.session._on_end
 
 
 def test_close_during_a_renewal_gives_the_new_handle_back() -> None:

@@ -356,6 +356,11 @@ def test_unverified_takes_any_certificate(directory: Path) -> None:
     assert out.server.heard == b"hello"
 
 
+def test_a_host_that_no_certificate_can_name(directory: Path) -> None:
+    out = Out(directory, ":10911", tls="unverified")
+    assert out.transport is out.below and out.below.disconnected
+
+
 def test_without_tls_the_transport_stays(directory: Path) -> None:
     out = Out(directory, tls="off")
     assert out.transport is out.below

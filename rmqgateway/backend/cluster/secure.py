@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.logger import Logger
+
 from rmqgateway.config_sources import ConfigurationError
 from rmqgateway.session import split_host
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from rmqgateway.backend.cluster.settings import ClusterSettings
 
 __all__ = ["Secure"]
+
+log = Logger(namespace="rmqgateway.cluster")
 
 
 class Secure:
@@ -38,13 +42,18 @@ class Secure:
 
     def __call__(self, transport: Any, protocol: IProtocol, address: str) -> Any:
         """:param address: "host:port", whose host the certificate must name.
-        :return: the transport that the protocol is to write to.
+        :return: the transport that the protocol is to write to; closed, if no certificate can name the host.
         """
         if self._context is None:
             return transport
         from rmqgateway.tls import TLSTransport
 
-        secure = TLSTransport(self._context, transport, protocol, split_host(address)[0])
+        try:
+            secure = TLSTransport(self._context, transport, protocol, split_host(address)[0])
+        except ValueError as error:
+            log.error("TLS with {address} cannot begin: {error}", address=address, error=str(error))
+            transport.abortConnection()
+            return transport
         transport.protocol = secure
         secure.begin()
         return secure
