@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +76,30 @@ def _set_pop_mode(gateway: Gateway, prefix: str, directory: Path) -> None:
 )
 def test_java_client(version: str, scenario: str, drivers: dict[str, Driver], gateway: Gateway) -> None:
     drivers[version].judge(scenario, gateway.output())
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (apt-get install curl)")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_java_consumers_and_an_event_stream_broadcast_in_one_group(
+    version: str, gateway: Gateway, prefix: str, tmp_path: Path
+) -> None:
+    """Two of the official client's, and curl: each gets all of what a Java producer sends."""
+    unique = f"{prefix}_together_{version.replace('.', '')}"
+    topic, group = f"{unique}_broadcasting", f"{unique}_group_broadcasting"
+    url = f"http://{gateway.address}/v1/topics/{topic}/groups/{group}/stream?broadcast=true"
+    with subprocess.Popen(["curl", "-sSN", "--max-time", "60", url], stdout=subprocess.PIPE, text=True) as curl:
+        assert curl.stdout is not None
+        driver = java_driver(f"together-{version}", version, gateway.address, "broadcasting", unique, tmp_path)
+        try:
+            bodies: list[str] = []
+            for line in curl.stdout:
+                if line.startswith("data: "):
+                    bodies.append(json.loads(line[6:])["body"])
+                if len(bodies) == 41:
+                    break
+            driver.judge("broadcasting", gateway.output())
+        finally:
+            driver.stop()
+            curl.terminate()
+    # The first makes the topic.
+    assert sorted(bodies[1:]) == sorted(f"broadcast-{number}" for number in range(40))
