@@ -172,7 +172,7 @@ class BroadcastLoop:
 
     def take(self, delivery: Delivery) -> bool:
         """Deliver it, if that may be."""
-        if self._paused or self._credit <= 0 or (self._credit_bytes is not None and self._credit_bytes <= 0):
+        if not self._may_deliver():
             return False
         self._deliver(delivery)
         return True

@@ -106,6 +106,18 @@ class Scene:
         self.world.settle()
         return sink, made
 
+    def user(self, name: str) -> Sink:
+        """A new member that has said who it is."""
+        session = self.world.session()
+        session.sign_in(name, "hush")
+        context = session.context()
+        self.world.gateway.authenticate(context, context.credential)
+        sink = Sink()
+        wanted = Subscription("G", "T", broadcast=True, init_mode=InitMode.MAX)
+        self.world.gateway.subscribe(context, wanted, sink).grant(100)
+        self.world.settle()
+        return sink
+
     def feeds(self) -> int:
         feeds: Any = self.world.gateway._feeds
         return len(feeds._feeds)
@@ -372,18 +384,7 @@ def test_users_share_no_feed_and_each_needs_the_right() -> None:
             entries = (PolicyEntry("Topic:T", ("Sub",)), PolicyEntry("Group:G", ("Sub",)))
             world.execute(root, CreateAcl(f"User:{name}", (Policy(entries=entries),)))
         for _ in range(2):
-            session = world.session()
-            session.sign_in(name, "hush")
-            context = session.context()
-            try:
-                world.gateway.authenticate(context, context.credential)
-            except GatewayError as error:
-                raise AssertionError(error) from error
-            sink = Sink()
-            made = world.gateway.subscribe(context, Subscription("G", "T", broadcast=True, init_mode=InitMode.MAX), sink)
-            made.grant(100)
-            world.settle()
-            sinks.append(sink)
+            sinks.append(scene.user(name))
     assert scene.feeds() == 2
     scene.send("1")
     assert [sink.bodies for sink in sinks] == [["1"]] * 4 + [[]] * 2
@@ -416,15 +417,7 @@ def test_each_member_is_judged_again_and_again() -> None:
     sinks = []
     for host in ("127.0.0.1", "10.1.2.3"):
         world.peer_host = host
-        session = world.session()
-        session.sign_in("alice", "hush")
-        context = session.context()
-        world.gateway.authenticate(context, context.credential)
-        sink = Sink()
-        wanted = Subscription("G", "T", broadcast=True, init_mode=InitMode.MAX)
-        world.gateway.subscribe(context, wanted, sink).grant(100)
-        world.settle()
-        sinks.append(sink)
+        sinks.append(scene.user("alice"))
     assert scene.feeds() == 1
     allow("127.0.0.1")
     world.advance(31)

@@ -13,10 +13,20 @@ from rmqgateway.http.testing import HttpClient, HttpResponse
 from rmqgateway.testing import World
 from rmqgateway_http.frontend import HttpFrontEnd, HttpFrontEndSettings
 
-__all__ = ["JSON", "Api"]
+__all__ = ["JSON", "Api", "events_of"]
 
 JSON = ("Content-Type", "application/json")
 Headers = Sequence[tuple[str, str]]
+
+
+def events_of(client: HttpClient) -> list[tuple[str, dict[str, Any]]]:
+    """Id and message of each event of a stream, so far."""
+    found = []
+    for block in client.response(whole=False).body.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "data" in fields and "event" not in fields:
+            found.append((fields["id"], msgspec.json.decode(fields["data"])))
+    return found
 
 
 class Api:

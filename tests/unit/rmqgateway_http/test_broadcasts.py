@@ -10,7 +10,7 @@ import pytest
 from rmqgateway.commands import Command, CreateGroups, CreateTopics, DeleteTopic
 from rmqgateway.commands.administering import GroupConfig, TopicConfig
 from rmqgateway.http.testing import HttpClient
-from tests.unit.rmqgateway_http.kit import Api
+from tests.unit.rmqgateway_http.kit import Api, events_of
 
 PLACE = "/v1/topics/orders/groups/g"
 LINES = ("Accept", "application/x-ndjson")
@@ -27,12 +27,7 @@ class Listener:
 
     def all(self) -> list[tuple[str, dict[str, Any]]]:
         """Id and message of each event."""
-        found = []
-        for block in self.client.response(whole=False).body.decode().split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
-            if "data" in fields and "event" not in fields:
-                found.append((fields["id"], msgspec.json.decode(fields["data"])))
-        return found
+        return events_of(self.client)
 
     def bodies(self) -> list[str]:
         return [message["body"] for _, message in self.all()]

@@ -14,7 +14,7 @@ from rmqgateway.commands import DeleteTopic, ReceiveMessages
 from rmqgateway.context import Context
 from rmqgateway.http.testing import HttpClient
 from rmqgateway.testing import result_of
-from tests.unit.rmqgateway_http.kit import JSON, Api
+from tests.unit.rmqgateway_http.kit import JSON, Api, events_of
 
 PLACE = "/v1/topics/orders/groups/g"
 LINES = ("Accept", "application/x-ndjson")
@@ -30,12 +30,7 @@ class Events:
 
     def all(self) -> list[tuple[str, dict[str, Any]]]:
         """Id and message of each event."""
-        found = []
-        for block in self.client.response(whole=False).body.decode().split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
-            if "data" in fields and "event" not in fields:
-                found.append((fields["id"], msgspec.json.decode(fields["data"])))
-        return found
+        return events_of(self.client)
 
     def bodies(self) -> list[str]:
         return [message["body"] for _, message in self.all()]
