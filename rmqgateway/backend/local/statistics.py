@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import Any, TypeVar
 
 from rmqgateway.backend.local.component import Component, Core
@@ -22,14 +21,19 @@ _Sample = tuple[float, int, int]
 
 
 class Counter:
-    """Messages and bytes since the start of the process, and samples of the last minute, hour and day."""
+    """Messages and bytes since the start of the process, and samples of the last minute, hour and day.
 
-    __slots__ = ("_samples", "bytes", "messages")
+    Most counters of many groups and topics count nothing most of the time: such a one has one sample of each kind, the last.
+    """
+
+    __slots__ = ("_samples", "_still", "bytes", "messages")
 
     def __init__(self, now: float) -> None:
         self.messages = 0
         self.bytes = 0
-        self._samples: tuple[deque[_Sample], ...] = tuple(deque([(now, 0, 0)], size) for _, size in _SPANS)
+        self._still = 0  # the count for which there is no more than one sample of each kind
+        first = (now, 0, 0)
+        self._samples: tuple[list[_Sample], ...] = ([first], [first], [first])
 
     def add(self, messages: int, size: int) -> None:
         """Count."""
@@ -38,9 +42,35 @@ class Counter:
 
     def sample(self, now: float) -> None:
         """Remember the counts of now, where the last sample is old enough."""
-        for (every, _), samples in zip(_SPANS, self._samples, strict=True):
-            if not samples or now - samples[-1][0] >= every - 0.5:
-                samples.append((now, self.messages, self.bytes))
+        messages = self.messages
+        if messages == self._still:
+            return
+        still = True
+        for (every, size), samples in zip(_SPANS, self._samples, strict=True):
+            when, before, size_before = samples[-1]
+            if messages == before == samples[0][1]:
+                # Nothing happened as far back as is asked for.
+                if len(samples) > 1:
+                    del samples[:-1]
+                continue
+            still = False
+            since = now - when
+            if since < every - 0.5:
+                continue
+            if since >= every + _SAMPLE_S / 2:
+                # First those that were left out while nothing happened, for the times at which they were due.
+                due = int((since + 0.5) / every)
+                samples += [(when + step * every, before, size_before) for step in range(max(1, due - size + 1), due)]
+                when += due * every
+                if now - when >= _SAMPLE_S / 2:
+                    samples.append((when, before, size_before))
+                    del samples[:-size]
+                    continue
+            samples.append((now, messages, self.bytes))
+            if len(samples) > size:
+                del samples[0 : len(samples) - size]
+        if still:
+            self._still = messages
 
     def within(self, now: float, seconds: float) -> tuple[int, int, float]:
         """Messages and bytes of the last so many seconds, as far as they were sampled, and over how many seconds."""
@@ -48,7 +78,8 @@ class Counter:
         for when, messages, size in samples:
             if now - when <= seconds + _SAMPLE_S:
                 return self.messages - messages, self.bytes - size, now - when
-        return 0, 0, 0.0
+        _, messages, size = samples[-1]  # nothing had happened until the newest sample was due
+        return self.messages - messages, self.bytes - size, seconds
 
     def rate(self, now: float) -> float:
         """Messages per second over the last minute, as far as it was sampled."""
