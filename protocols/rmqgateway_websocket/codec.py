@@ -9,6 +9,7 @@ import msgspec
 
 from rmqgateway.errors import WireError
 from rmqgateway.wire.jsonlimits import check_depth
+from rmqgateway_websocket.convert import incoming
 from rmqgateway_websocket.frames import CLIENT_FRAMES, ClientFrame, Id, OutgoingMessage, Return
 
 __all__ = ["CODECS", "JSON", "MSGPACK", "Codec"]
@@ -32,7 +33,7 @@ class Codec:
         bytes. :ivar text_bodies: whether bodies that are UTF-8 are written as text.
     """
 
-    __slots__ = ("_decode", "_decode_id", "encode", "is_binary", "name", "text_bodies")
+    __slots__ = ("_decode", "_decode_id", "_shared", "_shared_of", "encode", "is_binary", "name", "text_bodies")
 
     def __init__(self, name: str, library: Any, is_binary: bool) -> None:
         self.name = name
@@ -41,6 +42,8 @@ class Codec:
         self.encode = library.Encoder().encode
         self._decode = library.Decoder(ClientFrame).decode
         self._decode_id = library.Decoder(_OnlyId).decode
+        self._shared_of: bytes | None = None
+        self._shared = msgspec.Raw()
 
     def decode(self, data: bytes, is_binary: bool) -> Any:
         """One of `CLIENT_FRAMES`. The size is the WebSocket's business.
@@ -58,6 +61,13 @@ class Codec:
             raise WireError(f"frame: expected UTF-8, got {error.reason}", fatal=False) from None
         except (ValueError, RecursionError) as error:
             raise WireError(f"frame: {error}{_hint(str(error))}", fatal=False) from None
+
+    def shared(self, stored: bytes) -> msgspec.Raw:
+        """`convert.incoming` of a message that goes to many, encoded: once for as long as it is the same."""
+        if stored is not self._shared_of:
+            self._shared = msgspec.Raw(self.encode(incoming(stored, self.text_bodies)))
+            self._shared_of = stored
+        return self._shared
 
     def id_of(self, data: bytes) -> int | str | None:
         """The id of a frame that `decode` refuses, where it can be read."""

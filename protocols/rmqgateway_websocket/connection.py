@@ -159,7 +159,11 @@ class Client:
 
     def deliver(self, name: str, number: int, delivery: Delivery) -> None:
         """See consuming.Receiver."""
-        message = convert.incoming(delivery.message, self.codec.text_bodies)
+        message: Any
+        if delivery.place:
+            message = self.codec.shared(delivery.message)
+        else:
+            message = convert.incoming(delivery.message, self.codec.text_bodies)
         self.send(
             frames.Deliver(
                 subscription=name,
