@@ -210,3 +210,34 @@ test("a page goes on where it was before it was closed", () => scene(async (clie
   client.subscribe({ topic: "T", group: "G", broadcast: true, place: "b:7" }, () => {});
   assert.equal(socket().take("subscribe")[0].place, "b:7");
 }));
+
+test("a connection that is never answered is given up", () => scene(async (client, socket) => {
+  const [first] = sockets;
+  mock.timers.tick(9_999);
+  assert.deepEqual([sockets.length, client.state], [1, "connecting"]);
+  mock.timers.tick(1);
+  assert.deepEqual([first.readyState, client.state], [3, "waiting"]);
+  mock.timers.tick(100);
+  // Nor is one that is opened, and whose first frame nobody answers.
+  const second = socket();
+  assert.notEqual(second, first);
+  second.readyState = 1;
+  mock.timers.tick(9_000);
+  await second.onopen();
+  mock.timers.tick(9_999);
+  assert.equal(client.state, "connecting");
+  mock.timers.tick(1);
+  assert.equal(client.state, "waiting");
+  mock.timers.tick(200);
+  await socket().open();
+  mock.timers.tick(20_000);
+  assert.equal(client.state, "open");
+}));
+
+test("a handshake that fails without a word of closing is tried again", () => scene(async (client, socket) => {
+  socket().onerror({});
+  assert.equal(client.state, "waiting");
+  mock.timers.tick(100);
+  await socket().open();
+  assert.equal(client.state, "open");
+}));

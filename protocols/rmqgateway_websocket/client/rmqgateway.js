@@ -81,6 +81,8 @@
 /** @typedef {{frame: any, resolve: (value: any) => void, reject: (error: Error) => void, at: number, under: boolean}} Unconfirmed */
 
 const PROTOCOL = "rmqgateway.v1.json";
+/** How long a connection may take to stand. */
+const CONNECT_MS = 10_000;
 /** The gateway remembers message ids for 120 s; what was tried earlier is not repeated. */
 const REPEATABLE_MS = 100_000;
 /** After these errors nobody knows whether the messages were stored. */
@@ -461,11 +463,20 @@ export class Client {
     this.#set("connecting");
     const socket = new (this.#options.WebSocket ?? WebSocket)(this.#url, PROTOCOL);
     this.#socket = socket;
+    const lost = () => { if (socket === this.#socket) this.#lost(); };
+    // What is accepted may never be answered: by a balancer, by a gateway that hangs.
+    const patience = () => {
+      clearTimeout(this.#beat);
+      this.#beat = setTimeout(() => { lost(); socket.close(); }, CONNECT_MS);
+    };
+    patience();
     socket.onopen = async () => {
       try {
+        clearTimeout(this.#beat);
         const { credential } = this.#options;
         const who = typeof credential === "function" ? await credential() : credential;
         if (socket !== this.#socket) return;
+        patience();
         const id = ++this.#id;
         this.#waiting.set(id, { resolve: () => this.#open(), reject: (error) => this.#refused(error) });
         socket.send(JSON.stringify({ op: "connect", id, clientId: this.clientId, ...who }));
@@ -475,7 +486,7 @@ export class Client {
       }
     };
     socket.onmessage = (/** @type {{data: string}} */ event) => { if (socket === this.#socket) this.#received(JSON.parse(event.data)); };
-    socket.onclose = () => { if (socket === this.#socket) this.#lost(); };
+    socket.onclose = socket.onerror = lost; // not all say both of a handshake that fails
   }
 
   #open() {
