@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from rmqgateway.commands import GetGroup, InitMode, PulledMessages, PullMessages, PullStatus
 from rmqgateway.errors import RETRYABLE, Code, GatewayError
-from rmqgateway.feeds import BATCH, error_of
+from rmqgateway.feeds import BATCH, PASSING, error_of
 from rmqgateway.interfaces import ISubscription
 from rmqgateway.places import Place, Queue, read_place, write_place
 from rmqgateway.subscription import FIRST_PAUSE, LAST_PAUSE, MAX_CREDIT, Delivery
@@ -239,7 +239,7 @@ class BroadcastLoop:
         if self._closed or feed is None or place is None:
             return
         if reply is None:
-            self._refused(queue, error or GatewayError(Code.INTERNAL, "no reply"))
+            self._refused(error or GatewayError(Code.INTERNAL, "no reply"))
             return
         end = feed.place.get(queue, 0)
         before = place[queue]
@@ -260,14 +260,17 @@ class BroadcastLoop:
             outbox.leave()
         if self._closed:
             return
-        self._pause = FIRST_PAUSE if place[queue] != before else min(self._pause * 2, LAST_PAUSE)
-        # In a turn of its own, for many of them may be behind; later where nothing came of it.
-        self._again_after(0 if place[queue] != before else self._pause)
+        if place[queue] != before:
+            self._pause = FIRST_PAUSE
+            self._again_after(0)  # in a turn of its own, for many of them may be behind
+        else:
+            self._pause = min(self._pause * 2, LAST_PAUSE)
+            self._again_after(self._pause)
 
-    def _refused(self, queue: Queue, error: GatewayError) -> None:
+    def _refused(self, error: GatewayError) -> None:
         if error.code is Code.CANCELLED:
             return
-        if error.code in RETRYABLE or error.code in (Code.BAD_OFFSET, Code.UPSTREAM_ERROR):
+        if error.code in PASSING:
             self._again_after(error.retry_after or self._pause)
             self._pause = min(self._pause * 2, LAST_PAUSE)
         else:

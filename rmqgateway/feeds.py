@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rmqgateway.interfaces import IGateway
     from rmqgateway.subscription import Subscription
 
-__all__ = ["BATCH", "Feed", "Feeds", "error_of"]
+__all__ = ["BATCH", "PASSING", "Feed", "Feeds", "error_of"]
 
 log = Logger(namespace="rmqgateway.broadcasting")
 
@@ -34,6 +34,8 @@ log = Logger(namespace="rmqgateway.broadcasting")
 ROUTE_S = 30.0
 #: Messages of one pull.
 BATCH = 32
+#: What a pull may be refused for and be tried again; with BAD_OFFSET the topic has fewer queues now.
+PASSING = RETRYABLE | {Code.BAD_OFFSET, Code.UPSTREAM_ERROR}
 #: What a pull is refused for because of the member in whose name it was made: it has gone, or may not.
 _OF_ONE = frozenset({Code.CANCELLED, Code.FORBIDDEN, Code.UNAUTHENTICATED})
 
@@ -237,9 +239,9 @@ class Feed:
                 member.fail(error)
             if not self._is_over:
                 tail.retry = self._gateway.reactor.callLater(0, self._again, tail)
-        elif error.code in RETRYABLE or error.code in (Code.BAD_OFFSET, Code.UPSTREAM_ERROR):
+        elif error.code in PASSING:
             if error.code is Code.BAD_OFFSET and not self._looking:
-                self._look_again(0)  # the topic has fewer queues now
+                self._look_again(0)
             tail.retry = self._gateway.reactor.callLater(error.retry_after or tail.pause, self._again, tail)
             tail.pause = min(tail.pause * 2, LAST_PAUSE)
         else:
@@ -303,6 +305,7 @@ class Feed:
 
 
 def error_of(failure: Failure) -> GatewayError:
+    """What refused a command; anything else is logged, and INTERNAL."""
     error = failure.value
     if isinstance(error, GatewayError):
         return error

@@ -96,13 +96,9 @@ class BroadcastStream(WrittenStream):
 
     def deliver(self, delivery: Delivery) -> None:
         """See `ISubscriptionSink`."""
-        request = self._request
-        if not request.started:
-            self._start()
-        data = self._frames.of(delivery, self._as_events, self._body_as)
-        request.write(data if self._compressor is None else self._compressor.piece(data))
+        self._write(self._frames.of(delivery, self._as_events, self._body_as))
         self._quiet = False
-        if request.buffered() > self._high:
+        if self._request.buffered() > self._high:
             self._pause()
         self._owed = owed = self._owed + 1
         if owed == _PIECE:
@@ -111,8 +107,7 @@ class BroadcastStream(WrittenStream):
 
     def began(self, place: str) -> None:
         """See `IBroadcastSink`. An event without data only tells EventSource its id."""
-        if not self._request.started:
-            self._start()
+        self._start()
         if self._as_events:
             self._write(f"id: {_MARK}{place}\n\n".encode())
 

@@ -106,6 +106,14 @@ class Scene:
         self.world.settle()
         return sink, made
 
+    def guarded(self) -> TestSession:
+        """From now on users exist: the session of the first, who may do everything, as the producer does."""
+        root = self.world.session()
+        self.world.execute(root, CreateUser("root", "hush", UserType.SUPER))
+        for session in (root, self.producer):
+            session.sign_in("root", "hush")
+        return root
+
     def user(self, name: str) -> Sink:
         """A new member that has said who it is."""
         session = self.world.session()
@@ -373,10 +381,7 @@ def test_users_share_no_feed_and_each_needs_the_right() -> None:
     scene = Scene()
     scene.send("before")
     world = scene.world
-    root = world.session()
-    world.execute(root, CreateUser("root", "hush", UserType.SUPER))
-    root.sign_in("root", "hush")
-    scene.producer.sign_in("root", "hush")
+    root = scene.guarded()
     sinks = []
     for name in ("alice", "bob", "carol"):
         world.execute(root, CreateUser(name, "hush"))
@@ -402,9 +407,7 @@ def test_each_member_is_judged_again_and_again() -> None:
     scene = Scene()
     scene.send("before")
     world = scene.world
-    root = world.session()
-    world.execute(root, CreateUser("root", "hush", UserType.SUPER))
-    root.sign_in("root", "hush")
+    root = scene.guarded()
     world.execute(root, CreateUser("alice", "hush"))
 
     def allow(*addresses: str) -> None:
